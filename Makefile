@@ -1,0 +1,38 @@
+# The two that matter: `make up` and `make test`. Both set up .venv first.
+PYTHON ?= /usr/bin/python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.stamp
+
+.PHONY: up down test check unit netns e2e bench clean
+
+$(STAMP): pyproject.toml
+	@scripts/venv $(PYTHON) $(VENV)
+	@touch $@
+
+up: $(STAMP)
+	@$(BIN)/podwire up $(UP)
+
+down: $(STAMP)
+	@$(BIN)/podwire down
+
+test: check netns e2e
+
+check: $(STAMP)
+	$(BIN)/ruff format --check src tests bench
+	$(BIN)/ruff check src tests bench
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest -q tests/unit
+
+netns: $(STAMP)
+	$(BIN)/pytest -q tests/netns
+
+e2e: $(STAMP)
+	$(BIN)/pytest -q tests/e2e
+
+bench: $(STAMP)
+	$(BIN)/python bench/up.py
+
+clean:
+	rm -rf $(VENV) build dist

@@ -1,0 +1,1 @@
+"""Kubernetes on namespaced nodes: binaries, images, certificates, control plane, nodes."""

@@ -1,0 +1,1 @@
+"""The CNI protocol, the two plugins and their installer."""

@@ -1,0 +1,1 @@
+"""Snapshot, explain, trace, doctor, figures."""

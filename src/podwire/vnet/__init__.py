@@ -1,0 +1,1 @@
+"""The local VNet: segments, NICs, wire server, IMDS, DNS."""
