@@ -1,0 +1,105 @@
+"""The virtual network as values: VNet, subnets, NICs, and which addresses a NIC gets.
+
+Source: Azure's virtual network rules (five reserved addresses a subnet; secondary addresses of a
+node taken contiguously, lowest first).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+
+from podwire.model.errors import InvalidInputError
+
+WIRE_SERVER = "168.63.129.16"
+"""Azure's platform address: wire server, DNS, DHCP, load balancer probes."""
+IMDS = "169.254.169.254"
+"""The instance metadata service."""
+FABRIC_MAC = "12:34:56:78:9a:bc"
+"""The MAC with which Azure's fabric answers every ARP request of a NIC."""
+RESERVED_FIRST = 4
+"""Addresses at a subnet's start that are never handed out; the last one is not either."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subnet:
+    """prefix: CIDR, as in 10.220.2.0/24."""
+
+    name: str
+    prefix: str
+
+    @property
+    def network(self) -> IPv4Network:
+        return IPv4Network(self.prefix)
+
+    @property
+    def gateway(self) -> str:
+        return str(self.network.network_address + 1)
+
+    @property
+    def usable(self) -> int:
+        """How many addresses can be handed out: all but five."""
+        return max(0, self.network.num_addresses - RESERVED_FIRST - 1)
+
+    def free(self, taken: Iterable[str]) -> Iterable[IPv4Address]:
+        """The addresses that may be handed out and are not taken, lowest first."""
+        used = {int(IPv4Address(one)) for one in taken}
+        first = int(self.network.network_address) + RESERVED_FIRST
+        for number in range(first, int(self.network.broadcast_address)):
+            if number not in used:
+                yield IPv4Address(number)
+
+
+@dataclass(frozen=True, slots=True)
+class VNet:
+    name: str
+    resource_group: str
+    prefixes: tuple[str, ...]
+    subnets: tuple[Subnet, ...]
+
+    def subnet(self, name: str) -> Subnet:
+        for one in self.subnets:
+            if one.name == name:
+                return one
+        have = ", ".join(one.name for one in self.subnets) or "none"
+        raise InvalidInputError(f"VNet {self.name} has no subnet {name!r}; it has: {have}")
+
+
+@dataclass(frozen=True, slots=True)
+class Nic:
+    """A network interface card: one MAC, a primary and some secondary addresses of one subnet.
+
+    addresses: the primary one first; mac: lower case with colons.
+    """
+
+    name: str
+    mac: str
+    subnet: Subnet
+    addresses: tuple[str, ...]
+
+    @property
+    def primary(self) -> str:
+        return self.addresses[0]
+
+    @property
+    def secondaries(self) -> tuple[str, ...]:
+        return self.addresses[1:]
+
+
+def allocate(subnet: Subnet, count: int, taken: Iterable[str]) -> tuple[str, ...]:
+    """The lowest contiguous run of `count` free addresses, else the lowest free ones.
+
+    Raises InvalidInputError (SubnetIsFull) when fewer are free.
+    """
+    free = [int(one) for one in subnet.free(taken)]
+    if len(free) < count:
+        raise InvalidInputError(
+            f"Subnet {subnet.name} with address prefix {subnet.prefix} does not have enough "
+            f"capacity for {count} IP addresses.",
+            code="SubnetIsFull",
+        )
+    runs = (at for at in range(len(free) - count + 1) if free[at + count - 1] - free[at] < count)
+    start = next(runs, None)
+    chosen = free[:count] if start is None else free[start : start + count]
+    return tuple(str(IPv4Address(one)) for one in chosen)
