@@ -28,7 +28,7 @@ class Program:
 
     name: unique in the lab, as in "kubelet" of a node or "etcd"; node: "" for the control plane.
     namespaces: host pid whose namespaces it joins, as `nsenter -t PID -a` does; None for none.
-    net_only: join only that pid's network namespace.
+    netns: path of a network namespace to join instead, as in /proc/PID/fd/N; None for none.
     cgroups: directories whose cgroup.procs it is written to before it starts.
     """
 
@@ -38,7 +38,7 @@ class Program:
     node: str = ""
     env: Mapping[str, str] = field(default_factory=dict)
     namespaces: int | None = None
-    net_only: bool = False
+    netns: str | None = None
     cgroups: tuple[Path, ...] = ()
 
     @property
@@ -59,13 +59,16 @@ class Running:
 
 def command_line(program: Program) -> list[str]:
     """The argv that joins cgroups and namespaces, ties the life to ours, then runs the program."""
-    enter: list[str] = []
-    if program.namespaces is not None:
-        what = ["-n"] if program.net_only else ["-a"]
-        enter = ["nsenter", "-t", str(program.namespaces), *what, "--"]
     tied = ["setpriv", "--pdeathsig", "KILL", "--"]
-    argv = [*tied, *enter, *(tied if enter and not program.net_only else []), *program.argv]
+    argv = [*tied, *_enter(program), *tied, *program.argv]
     return ["/bin/sh", "-c", _join_cgroups(program.cgroups) + 'exec "$@"', "sh", *argv]
+
+
+def _enter(program: Program) -> list[str]:
+    """nsenter forks for a pid namespace, which is why the program behind it is tied once more."""
+    if program.namespaces is not None:
+        return ["nsenter", "-t", str(program.namespaces), "-a", "--"]
+    return ["nsenter", f"--net={program.netns}", "--"] if program.netns else []
 
 
 def _join_cgroups(cgroups: Sequence[Path]) -> str:
