@@ -1,1 +1,1 @@
-"""Values and rules, no I/O: CIDR arithmetic, VNet, subnet and NIC, AKS limits and names, wiring, CNI types and errors."""
+"""Values and rules, no I/O: CIDRs, VNet, subnet, NIC, AKS limits and names, wiring, CNI types."""

@@ -12,7 +12,7 @@ from podwire.model.vnet import Subnet, VNet
 
 CLUSTER_DOMAIN = "cluster.local"
 CONTROL_PLANE_SUBNET = Subnet("control-plane", "172.31.0.0/24")
-"""Where the managed control plane lives: outside every VNet, in a range that AKS keeps for itself."""
+"""Where the managed control plane lives: outside every VNet, in a range that AKS reserves."""
 API_ADDRESS = "172.31.0.4"
 API_PORT = 443
 REGISTRY_PORT = 5000

@@ -1,7 +1,8 @@
 """Wiring: what a network should be, as a value.
 
-A wiring is an ordered set of kernel objects. Modes are pure functions that return one; `kernel.wire`
-realises, unwires and observes it; `diff` compares two. Nothing else describes the datapath.
+A wiring is an ordered set of kernel objects. Modes are pure functions that return one;
+`kernel.wire` realises, unwires and observes it; `diff` compares two. Nothing else describes the
+datapath.
 
 Each object says in which `place` it lives: a logical name of a network namespace ("host", "pod",
 "fabric", ...), which the caller of the kernel maps to a real one. An object's `key` is its
