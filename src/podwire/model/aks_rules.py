@@ -1,0 +1,200 @@
+"""What AKS refuses, with Azure's code, text and target where Azure has them. Pure.
+
+Source: AKS networking rules and error texts as users met them (InsufficientSubnetSize,
+ServiceCidrOverlapExistingSubnetsCidr, DnsServiceIpOutOfServiceCidr, CidrStringParseError).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from ipaddress import AddressValueError, IPv4Address, IPv4Network, NetmaskValueError
+from itertools import combinations
+
+from podwire.model.cluster import ClusterSpec
+from podwire.model.errors import InvalidInputError
+from podwire.model.vnet import Subnet, VNet
+
+MAX_PODS_FLOOR, MAX_PODS_CEILING = 10, 250
+MIN_PODS_PER_POOL = 30
+MAX_NODES = 100
+SMALLEST_SUBNET = 29
+RESERVED_RANGES = ("169.254.0.0/16", "172.30.0.0/16", "172.31.0.0/16", "192.0.2.0/24")
+"""Ranges that AKS keeps for itself; the lab's control plane lives in the third."""
+_CLUSTER_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?")
+_POOL_NAME = re.compile(r"[a-z][a-z0-9]{0,11}")
+
+
+def parse_cidr(text: str, target: str) -> IPv4Network:
+    """The network that `text` names; host bits must be zero.
+
+    Raises InvalidInputError (CidrStringParseError) that names the value and what it should be.
+    """
+    try:
+        return IPv4Network(text)
+    except (AddressValueError, NetmaskValueError) as error:
+        reason = str(error)
+    except ValueError:
+        reason = f"host bits are set; did you mean {IPv4Network(text, strict=False)}?"
+    raise InvalidInputError(
+        f"{target}: {text!r} is an invalid CIDR: {reason}",
+        code="CidrStringParseError",
+        target=target,
+    )
+
+
+def parse_ip(text: str, target: str) -> IPv4Address:
+    try:
+        return IPv4Address(text)
+    except AddressValueError as error:
+        message = f"{target}: {text!r} is an invalid IPv4 address: {error}"
+        raise InvalidInputError(message, code="InvalidParameter", target=target) from error
+
+
+def check_vnet(vnet: VNet) -> None:
+    """The VNet's prefixes and subnets are well formed, inside one another, and disjoint."""
+    prefixes = [parse_cidr(one, "addressSpace.addressPrefixes") for one in vnet.prefixes]
+    for prefix in prefixes:
+        _check_reserved(prefix, f"VNet {vnet.name}", "addressSpace.addressPrefixes")
+    for subnet in vnet.subnets:
+        _check_subnet(subnet, vnet, prefixes)
+    for one, other in combinations(vnet.subnets, 2):
+        if one.network.overlaps(other.network):
+            raise InvalidInputError(
+                f"Subnet '{other.name}' is not valid in virtual network '{vnet.name}': "
+                f"{other.prefix} overlaps subnet '{one.name}' {one.prefix}.",
+                code="NetcfgInvalidSubnet",
+                target=f"subnets.{other.name}",
+            )
+
+
+def _check_subnet(subnet: Subnet, vnet: VNet, prefixes: list[IPv4Network]) -> None:
+    network = parse_cidr(subnet.prefix, f"subnets.{subnet.name}.addressPrefix")
+    where = f"Subnet '{subnet.name}' is not valid in virtual network '{vnet.name}'"
+    target = f"subnets.{subnet.name}"
+    if not any(network.subnet_of(prefix) for prefix in prefixes):
+        message = (
+            f"{where}: {subnet.prefix} is outside its address space {', '.join(vnet.prefixes)}."
+        )
+        raise InvalidInputError(message, code="NetcfgInvalidSubnet", target=target)
+    if network.prefixlen > SMALLEST_SUBNET:
+        message = f"{where}: {subnet.prefix} is smaller than /{SMALLEST_SUBNET}, Azure's smallest."
+        raise InvalidInputError(message, code="NetcfgInvalidSubnet", target=target)
+
+
+def _check_reserved(network: IPv4Network, what: str, target: str) -> None:
+    for text in RESERVED_RANGES:
+        if network.overlaps(IPv4Network(text)):
+            raise InvalidInputError(
+                f"{what}: {network} overlaps {text}, which AKS keeps for itself "
+                f"(reserved: {', '.join(RESERVED_RANGES)}); choose another range",
+                code="ReservedCidr",
+                target=target,
+            )
+
+
+def check_cluster(spec: ClusterSpec) -> None:
+    """All rules for creating this cluster, the VNet's own included."""
+    check_vnet(spec.vnet)
+    _check_names(spec)
+    _check_pool(spec)
+    service = check_service_cidr(spec.service_cidr, spec.vnet)
+    check_dns_service_ip(spec.dns_service_ip, service)
+    check_subnet_size(spec.vnet.subnet(spec.subnet), [(spec.node_count, spec.max_pods)])
+
+
+def _check_names(spec: ClusterSpec) -> None:
+    if not _CLUSTER_NAME.fullmatch(spec.name):
+        raise InvalidInputError(
+            f"cluster name {spec.name!r} is invalid: 1 to 63 letters, digits, _ and -, "
+            "a letter or digit at both ends",
+            code="InvalidParameter",
+            target="name",
+        )
+    if not _POOL_NAME.fullmatch(spec.pool):
+        raise InvalidInputError(
+            f"node pool name {spec.pool!r} is invalid: 1 to 12 lower-case letters and digits, "
+            "a letter first",
+            code="InvalidParameter",
+            target="agentPoolProfile.name",
+        )
+
+
+def _check_pool(spec: ClusterSpec) -> None:
+    if not 1 <= spec.node_count <= MAX_NODES:
+        raise InvalidInputError(
+            f"node count {spec.node_count} is out of range: 1 to {MAX_NODES}",
+            code="InvalidParameter",
+            target="agentPoolProfile.count",
+        )
+    enough = spec.max_pods * spec.node_count >= MIN_PODS_PER_POOL
+    if not (MAX_PODS_FLOOR <= spec.max_pods <= MAX_PODS_CEILING and enough):
+        raise InvalidInputError(
+            "The value of parameter maxPods is invalid. "
+            f"{spec.max_pods} on each of {spec.node_count} nodes: it must be "
+            f"{MAX_PODS_FLOOR} to {MAX_PODS_CEILING}, and at least {MIN_PODS_PER_POOL} over the "
+            "whole pool.",
+            code="InvalidParameter",
+            target="agentPoolProfile.maxPods",
+        )
+
+
+def check_service_cidr(text: str, vnet: VNet) -> IPv4Network:
+    """Longer than /12, outside the reserved ranges, disjoint from every subnet and the VNet."""
+    target = "networkProfile.serviceCIDR"
+    service = parse_cidr(text, target)
+    if service.prefixlen <= 12:
+        message = f"The specified service CIDR {text} must be smaller than /12."
+        raise InvalidInputError(message, code="InvalidParameter", target=target)
+    existing = [*(("subnet", one.prefix) for one in vnet.subnets)]
+    existing += [("virtual network", one) for one in vnet.prefixes]
+    for kind, prefix in existing:
+        if service.overlaps(IPv4Network(prefix)):
+            raise InvalidInputError(
+                f"The specified service CIDR {text} is conflicted with an existing {kind} "
+                f"CIDR {prefix}",
+                code="ServiceCidrOverlapExistingSubnetsCidr",
+                target=target,
+            )
+    _check_reserved(service, "service CIDR", target)
+    return service
+
+
+def check_dns_service_ip(text: str, service: IPv4Network) -> None:
+    """Inside the service CIDR, and neither its network, first, nor last address."""
+    target = "networkProfile.dnsServiceIP"
+    address = parse_ip(text, target)
+    if address not in service:
+        raise InvalidInputError(
+            f"The DNS service IP {text} is out of the range defined by service CIDR {service}.",
+            code="DnsServiceIpOutOfServiceCidr",
+            target=target,
+        )
+    first = service.network_address + 1
+    taken = {
+        service.network_address: "its network address",
+        first: "its first address, which the kubernetes service takes",
+        service.broadcast_address: "its broadcast address",
+    }
+    if address in taken:
+        raise InvalidInputError(
+            f"The DNS service IP {text} is invalid for service CIDR {service}: it is "
+            f"{taken[address]}; {service.network_address + 10} is usual.",
+            code="InvalidDnsServiceIp",
+            target=target,
+        )
+
+
+def check_subnet_size(subnet: Subnet, pools: Iterable[tuple[int, int]]) -> None:
+    """pools: (nodes, max pods) each; every node takes 1 + max pods addresses when it is made."""
+    need = sum(nodes * (max_pods + 1) for nodes, max_pods in pools)
+    if need > subnet.usable:
+        raise InvalidInputError(
+            f"Pre-allocated IPs {need} exceeds IPs available {subnet.usable} in Subnet Cidr "
+            f"{subnet.prefix}, Subnet Name {subnet.name}. If Autoscaler is enabled, the max-count "
+            "from each nodepool is counted towards this total (which means that pre-allocated IPs "
+            "count represents a theoretical max value, not the actual number of IPs requested). "
+            "http://aka.ms/aks/insufficientsubnetsize",
+            code="InsufficientSubnetSize",
+            target="agentPoolProfile.count",
+        )

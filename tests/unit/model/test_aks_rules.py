@@ -1,0 +1,127 @@
+"""AKS's refusals, by table: the change, the code, and what the message must name."""
+
+from dataclasses import replace
+
+import pytest
+
+from podwire.model.aks_rules import check_cluster
+from podwire.model.cluster import ClusterSpec, base36
+from podwire.model.errors import InvalidInputError
+from podwire.model.vnet import Subnet, VNet, allocate
+
+SUBNETS = (
+    Subnet("kubenet", "10.220.1.0/24"),
+    Subnet("azurecni", "10.220.2.0/24"),
+    Subnet("services", "10.220.3.0/24"),
+)
+VNET = VNet("aksvnet", "NetworkLab", ("10.220.0.0/16",), SUBNETS)
+SPEC = ClusterSpec(
+    "azurecni-cluster", "NetworkLab", "eastus", VNET, "azurecni", "10.200.0.0/16", "10.200.0.10"
+)
+
+
+def with_subnet(prefix: str) -> VNet:
+    return replace(VNET, subnets=(SUBNETS[0], Subnet("azurecni", prefix), SUBNETS[2]))
+
+
+def test_the_documents_cluster_is_accepted() -> None:
+    check_cluster(SPEC)
+
+
+def test_ten_nodes_fit_a_22() -> None:
+    check_cluster(replace(SPEC, node_count=10, vnet=with_subnet("10.220.4.0/22")))
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "named"),
+    [
+        ({"node_count": 10}, "InsufficientSubnetSize", "310 exceeds IPs available 251"),
+        ({"max_pods": 110}, "InsufficientSubnetSize", "333 exceeds IPs available 251"),
+        ({"node_count": 0}, "InvalidParameter", "node count 0"),
+        ({"max_pods": 9, "node_count": 5}, "InvalidParameter", "maxPods is invalid"),
+        ({"max_pods": 251}, "InvalidParameter", "maxPods is invalid"),
+        ({"max_pods": 10, "node_count": 2}, "InvalidParameter", "maxPods is invalid"),
+        (
+            {"service_cidr": "10.220.2.0/25"},
+            "ServiceCidrOverlapExistingSubnetsCidr",
+            "10.220.2.0/24",
+        ),
+        (
+            {"service_cidr": "10.220.9.0/24"},
+            "ServiceCidrOverlapExistingSubnetsCidr",
+            "10.220.0.0/16",
+        ),
+        ({"service_cidr": "10.0.0.0/12"}, "InvalidParameter", "/12"),
+        ({"service_cidr": "10.200.0.10/32"}, "InvalidDnsServiceIp", "10.200.0.10"),
+        ({"service_cidr": "10.200.0.1/16"}, "CidrStringParseError", "10.200.0.0/16"),
+        ({"service_cidr": "10.300.0.0/16"}, "CidrStringParseError", "10.300.0.0/16"),
+        ({"service_cidr": "172.30.4.0/24"}, "ReservedCidr", "172.30.0.0/16"),
+        ({"dns_service_ip": "10.0.0.10"}, "DnsServiceIpOutOfServiceCidr", "10.200.0.0/16"),
+        ({"dns_service_ip": "10.200.0.0"}, "InvalidDnsServiceIp", "network address"),
+        ({"dns_service_ip": "10.200.0.1"}, "InvalidDnsServiceIp", "kubernetes service"),
+        ({"dns_service_ip": "10.200.255.255"}, "InvalidDnsServiceIp", "broadcast"),
+        ({"dns_service_ip": "ten"}, "InvalidParameter", "'ten'"),
+        ({"name": "-x"}, "InvalidParameter", "'-x'"),
+        ({"pool": "Nodepool1"}, "InvalidParameter", "'Nodepool1'"),
+        ({"vnet": with_subnet("10.220.2.7/24")}, "CidrStringParseError", "10.220.2.0/24"),
+        ({"vnet": with_subnet("10.221.2.0/24")}, "NetcfgInvalidSubnet", "10.221.2.0/24"),
+        ({"vnet": with_subnet("10.220.2.0/30")}, "NetcfgInvalidSubnet", "/29"),
+        ({"vnet": with_subnet("10.220.0.0/22")}, "NetcfgInvalidSubnet", "overlaps"),
+        ({"vnet": replace(VNET, prefixes=("172.31.0.0/16",))}, "ReservedCidr", "172.31.0.0/16"),
+    ],
+)
+def test_refusals(change: dict[str, object], code: str, named: str) -> None:
+    with pytest.raises(InvalidInputError) as refused:
+        check_cluster(replace(SPEC, **change))
+    assert refused.value.code == code
+    assert named in str(refused.value)
+
+
+def test_unknown_subnet_names_those_that_exist() -> None:
+    with pytest.raises(InvalidInputError, match="kubenet, azurecni, services"):
+        check_cluster(replace(SPEC, subnet="nodes"))
+
+
+def test_node_blocks_of_the_document() -> None:
+    taken: list[str] = []
+    firsts = []
+    for _ in range(3):
+        block = allocate(VNET.subnet("azurecni"), 31, taken)
+        firsts.append(block[0])
+        taken += block
+    assert firsts == ["10.220.2.4", "10.220.2.35", "10.220.2.66"]
+    assert taken[-1] == "10.220.2.96"
+
+
+def test_a_freed_block_is_taken_again_contiguous_runs_first() -> None:
+    subnet = Subnet("s", "10.0.0.0/28")
+    assert allocate(subnet, 3, ["10.0.0.6"])[0] == "10.0.0.7"
+    assert allocate(subnet, 2, ["10.0.0.6"])[0] == "10.0.0.4"
+
+
+def test_a_full_subnet_says_what_does_not_fit() -> None:
+    with pytest.raises(InvalidInputError, match="capacity for 12 IP addresses") as refused:
+        allocate(Subnet("s", "10.0.0.0/28"), 12, [])
+    assert refused.value.code == "SubnetIsFull"
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (0, "000000"),
+        (10, "00000a"),
+        (35, "00000z"),
+        (36, "000010"),
+        (85, "00002d"),
+        (1146, "0000vu"),
+    ],
+)
+def test_instance_ids_in_base_36(number: int, text: str) -> None:
+    assert base36(number, 6) == text
+
+
+def test_names_follow_from_the_cluster() -> None:
+    assert SPEC.node_resource_group == "MC_NetworkLab_azurecni-cluster_eastus"
+    assert SPEC.node_name(0).startswith("aks-nodepool1-")
+    assert len(SPEC.digits) == 8
+    assert SPEC.digits.isdigit()
