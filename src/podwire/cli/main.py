@@ -1,0 +1,52 @@
+"""The `podwire` command: its subcommands, and the boundary where errors become messages."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from podwire import __version__
+from podwire.cli import down, env, node, status, up
+from podwire.model.errors import PodwireError
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__)
+def cli() -> None:
+    """AKS networking made real on one Linux machine.
+
+    \b
+    podwire up            a local VNet and a real Kubernetes cluster on it, as AKS wires them
+    podwire status        every node, component, pid, restart and address in use
+    podwire node shell N  a root shell on a node: brctl, route, nsenter, docker, crictl
+    podwire down          removes all of it
+    """
+
+
+for command in (up.up, down.down, status.status, env.env, node.node):
+    cli.add_command(command)
+
+
+def main() -> None:
+    """Run the command. Exit status 0, 1 for what went wrong, 2 for wrong usage."""
+    try:
+        cli.main(standalone_mode=False)
+    except click.UsageError as error:
+        error.show()
+        sys.exit(2)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(1)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo(
+            "interrupted; the lab goes on with what it was doing (`podwire status`)", err=True
+        )
+        sys.exit(130)
+    except PodwireError as error:
+        click.echo(f"podwire: {error}", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

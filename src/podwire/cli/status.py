@@ -1,0 +1,69 @@
+"""`podwire status`: every node, component, pid, restart, and the addresses in use."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from podwire.cli.options import lab_option
+from podwire.cli.output import output_option, print_json, stdout, table
+from podwire.ipam.ledger import read_leases
+from podwire.lab import control
+from podwire.model.layout import LabLayout
+
+
+@click.command()
+@lab_option
+@output_option
+def status(layout: LabLayout, output: str) -> None:
+    """What the lab is doing. Exit status 0 when everything that shall run runs, else 3."""
+    now = control.ask(layout, op="status")
+    for node in now["nodes"]:
+        node["addresses"] |= _held(node)
+    if output == "json":
+        print_json(now)
+    else:
+        _print(now)
+    if now["state"] != "running" or any(one["pid"] is None for one in now["components"]):
+        raise SystemExit(3)
+
+
+def _held(node: dict[str, Any]) -> dict[str, Any]:
+    """How many of the NIC's pod addresses the node's own ledger says are held."""
+    if node["pid"] is None:
+        return {"used": 0, "holders": []}
+    root = Path(f"/proc/{node['pid']}/root")
+    leases = read_leases(root / "run/azure-vnet")
+    holders = [
+        {"address": one.address, "pod": f"{one.pod_namespace}/{one.pod_name}"} for one in leases
+    ]
+    return {"used": len(leases), "holders": holders}
+
+
+def _print(now: dict[str, Any]) -> None:
+    facts = now["cluster"]
+    stdout.print(f"lab {now['lab']}: {now['state']}", style="bold", highlight=False)
+    if facts:
+        stdout.print(
+            f"cluster {facts['name']}, Kubernetes {facts['kubernetes']}, API {facts['api']}",
+            highlight=False,
+        )
+    stdout.print(f"logs    {now['logs']}\n", highlight=False)
+    nodes = table("NODE", "ADDRESS", "STATE", "PID", "RESTARTS", "POD ADDRESSES")
+    for one in now["nodes"]:
+        use = f"{one['addresses']['used']} of {one['addresses']['total']} used"
+        nodes.add_row(
+            one["name"], one["address"], one["state"], _pid(one), str(one["restarts"]), use
+        )
+    stdout.print(nodes)
+    stdout.print()
+    parts = table("COMPONENT", "PID", "RESTARTS", "LAST EXIT")
+    for one in now["components"]:
+        parts.add_row(one["name"], _pid(one), str(one["restarts"]), one["last_exit"])
+    stdout.print(parts)
+
+
+def _pid(one: dict[str, Any]) -> str:
+    return "down" if one["pid"] is None else str(one["pid"])

@@ -1,0 +1,101 @@
+"""`podwire up`: the document's cluster, running."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from podwire.cli.options import lab_option
+from podwire.cli.output import StepDisplay, stderr, table
+from podwire.cluster import user_kubeconfig
+from podwire.lab import control, preflight
+from podwire.lab.defaults import document_cluster
+from podwire.lab.store import cluster_body
+from podwire.model.aks_rules import check_cluster
+from podwire.model.cluster import ClusterSpec
+from podwire.model.layout import LabLayout
+
+
+@click.command()
+@lab_option
+@click.option("--nodes", type=int, default=3, show_default=True, help="How many nodes.")
+@click.option("--max-pods", type=int, default=30, show_default=True, help="Pods per node.")
+@click.option("--cluster", default=None, help="The cluster's name, and its kubeconfig context.")
+@click.option("--vnet-cidr", default="10.220.0.0/16", show_default=True, help="The VNet's range.")
+@click.option(
+    "--subnet-cidr", default="10.220.2.0/24", show_default=True, help="Nodes' and pods' subnet."
+)
+@click.option("--service-cidr", default="10.200.0.0/16", show_default=True)
+@click.option("--dns-service-ip", default="10.200.0.10", show_default=True)
+@click.option(
+    "--kubernetes-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Use the programs in this directory (kube-apiserver, kubelet, ...).",
+)
+@click.option(
+    "--kubernetes-version", help="Which Kubernetes, as in v1.20.2; default: what is here."
+)
+@click.option("--workload/--no-workload", default=True, help="Apply the document's nginx.yaml.")
+def up(layout: LabLayout, workload: bool, **options: Any) -> None:
+    """Bring up a VNet and a Kubernetes cluster on it, and leave them running.
+
+    Takes what it needs from the cache, else downloads or builds it once (minutes). A second `up`
+    of a running lab changes nothing.
+    """
+    spec = _spec(layout, options)
+    check_cluster(spec)
+    preflight.check_root()
+    preflight.check_resources(layout, spec.node_count)
+    kubeconfig = user_kubeconfig.user_path()
+    user_kubeconfig.check_free(kubeconfig, spec.name, layout.name)
+    control.ensure_daemon(layout)
+    wanted = {
+        "cluster": cluster_body(spec),
+        "kubernetes_dir": str(options["kubernetes_dir"] or ""),
+        "kubernetes_version": options["kubernetes_version"] or "",
+        "workload": workload,
+        "user_kubeconfig": str(kubeconfig),
+    }
+    with StepDisplay() as display:
+        for event in control.request(layout, {"op": "up", "wanted": wanted}):
+            display.show(event)
+    _tell(layout, spec, workload)
+
+
+def _spec(layout: LabLayout, options: dict[str, Any]) -> ClusterSpec:
+    spec = document_cluster(
+        layout.name, vnet_cidr=options["vnet_cidr"], subnet_cidr=options["subnet_cidr"]
+    )
+    return replace(
+        spec,
+        name=options["cluster"] or spec.name,
+        service_cidr=options["service_cidr"],
+        dns_service_ip=options["dns_service_ip"],
+        node_count=options["nodes"],
+        max_pods=options["max_pods"],
+    )
+
+
+def _tell(layout: LabLayout, spec: ClusterSpec, workload: bool) -> None:
+    """Fig. 1 of the document, as the real kubectl prints it, and what to type next."""
+    status = control.ask(layout, op="status")
+    if workload:
+        for what in (["svc"], ["pods", "-o", "wide", "--sort-by=.spec.nodeName"]):
+            click.echo(f"$ kubectl get {' '.join(what)}", err=True)
+            kubectl = [status["kubectl"], "--kubeconfig", status["admin_kubeconfig"]]
+            subprocess.run([*kubectl, "get", *what], check=False)
+            click.echo("", err=True)
+    ranges = table("RANGE", "CIDR", "WHO HAS IT")
+    ranges.add_row("subnet", spec.vnet.subnet(spec.subnet).prefix, "nodes and pods")
+    ranges.add_row("services", spec.service_cidr, "services; they exist on the nodes only")
+    stderr.print(ranges)
+    first = spec.node_name(0)
+    name = "" if layout.name == LabLayout().name else f" --name {layout.name}"
+    stderr.print("\nNext:", style="bold")
+    stderr.print(f'  eval "$(podwire env{name})"', highlight=False)
+    stderr.print("  kubectl get nodes -o wide", highlight=False)
+    stderr.print(f"  podwire node shell{name} {first}   # then: brctl show", highlight=False)
