@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
+from ipaddress import IPv4Network
 
 from podwire.model.vnet import Subnet, VNet
 
@@ -50,6 +51,18 @@ class ClusterSpec:
         """Eight digits, the same for all pools of one cluster (AKS derives them likewise)."""
         seed = f"{self.resource_group}/{self.name}".encode()
         return f"{zlib.crc32(seed):010d}"[-8:]
+
+    @property
+    def service_ip(self) -> str:
+        """The cluster IP of the Service `kubernetes`: the service CIDR's first address."""
+        return str(IPv4Network(self.service_cidr)[1])
+
+    @property
+    def api_fqdn(self) -> str:
+        """The API server's public name: DNS prefix, eight hex digits, region."""
+        prefix = self.name.lower().replace("_", "-")[:54].strip("-")
+        seed = f"{self.resource_group}/{self.name}/hcp".encode()
+        return f"{prefix}-{zlib.crc32(seed):08x}.hcp.{self.location}.azmk8s.io"
 
     def node_name(self, instance: int) -> str:
         return f"{self.scale_set}{base36(instance, 6)}"

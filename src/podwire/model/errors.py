@@ -37,3 +37,12 @@ class ProcessError(PodwireError):
 
 class UnavailableError(PodwireError):
     """Something outside (a download, a registry, a server) does not answer now."""
+
+
+class ApiError(PodwireError):
+    """The Kubernetes API refused a request. status: HTTP's; reason: as in NotFound, or ""."""
+
+    def __init__(self, message: str, *, status: int, reason: str = "") -> None:
+        super().__init__(message)
+        self.status = status
+        self.reason = reason

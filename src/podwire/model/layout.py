@@ -56,6 +56,11 @@ class LabLayout:
         return self.state / "pki"
 
     @property
+    def control_plane(self) -> Path:
+        """etcd's data and the control plane's kubeconfigs."""
+        return self.state / "control-plane"
+
+    @property
     def store(self) -> Path:
         """The desired resources (sqlite)."""
         return self.state / "lab.sqlite"

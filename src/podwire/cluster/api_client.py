@@ -1,0 +1,244 @@
+"""A small client of the Kubernetes API: JSON over HTTPS, on the standard library alone.
+
+Must not know what the objects mean. Connections are kept and used again; one that the server
+closed meanwhile is replaced once. Source: Kubernetes API concepts; RFC 9112.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Protocol, Self, TypeAlias
+from urllib.parse import urlencode
+
+from podwire.cluster.pki import Credential
+from podwire.model.errors import ApiError, UnavailableError
+
+Object: TypeAlias = dict[str, Any]
+APPLY = "application/apply-patch+yaml"
+MERGE = "application/merge-patch+json"
+FIELD_MANAGER = "podwire"
+_LIMIT = 1 << 20
+_IDLE_MAX = 8
+
+
+class SocketPlace(Protocol):
+    """Where sockets are born: a network namespace (kernel.netns.NetNamespace is one)."""
+
+    def socket(self, family: int = ..., kind: int = ..., proto: int = ...) -> socket.socket: ...
+
+
+@dataclass(slots=True)
+class _Connection:
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+    def close(self) -> None:
+        self.writer.transport.abort()
+
+
+@dataclass(frozen=True, slots=True)
+class _Response:
+    status: int
+    body: bytes
+    keep: bool
+
+
+class ApiClient:
+    """address: host and port; the server's certificate must name that host.
+
+    namespace: the network namespace in which `address` is, None for this process's own.
+    timeout: seconds for one request. Use it as an async context manager, or call `close`.
+    """
+
+    def __init__(
+        self,
+        address: tuple[str, int],
+        credential: Credential,
+        *,
+        namespace: SocketPlace | None = None,
+        timeout: float = 10.0,
+    ) -> None:
+        self.address = address
+        self.timeout = timeout
+        self._namespace = namespace
+        self._tls = tls_context(credential)
+        self._idle: list[_Connection] = []
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        while self._idle:
+            self._idle.pop().close()
+
+    async def get(self, path: str, **query: str) -> Object:
+        return await self.request("GET", path, query=query)
+
+    async def text(self, path: str) -> str:
+        """A body that is not JSON, as /readyz answers."""
+        return (await self._send("GET", path, b"", "")).decode(errors="replace")
+
+    async def post(self, path: str, body: Object) -> Object:
+        return await self.request("POST", path, body)
+
+    async def put(self, path: str, body: Object) -> Object:
+        return await self.request("PUT", path, body)
+
+    async def merge(self, path: str, body: Object) -> Object:
+        """A JSON merge patch (RFC 7396): None removes a field."""
+        return await self.request("PATCH", path, body, kind=MERGE)
+
+    async def apply(self, path: str, body: Object) -> Object:
+        """Server-side apply as field manager podwire: creates or updates, wins conflicts."""
+        query = {"fieldManager": FIELD_MANAGER, "force": "true"}
+        return await self.request("PATCH", path, body, kind=APPLY, query=query)
+
+    async def delete(self, path: str) -> None:
+        """Delete in the background; absent already: nothing."""
+        try:
+            await self.request("DELETE", path)
+        except ApiError as error:
+            if error.status != 404:
+                raise
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        body: Object | None = None,
+        *,
+        kind: str = "application/json",
+        query: Mapping[str, str] | None = None,
+    ) -> Object:
+        """path: as in /api/v1/nodes.
+
+        Raises ApiError when the API refuses, UnavailableError when it does not answer in time.
+        """
+        target = f"{path}?{urlencode(query)}" if query else path
+        content = b"" if body is None else json.dumps(body).encode()
+        answer: Object = json.loads(await self._send(method, target, content, kind))
+        return answer
+
+    async def _send(self, method: str, target: str, content: bytes, kind: str) -> bytes:
+        host, port = self.address
+        what = f"{method} https://{host}:{port}{target}"
+        request = _encode(self.address, method, target, content, kind)
+        try:
+            async with asyncio.timeout(self.timeout):
+                response = await self._exchange(request, reuse=method != "POST")
+        except TimeoutError as error:
+            raise UnavailableError(f"{what}: no answer within {self.timeout:g} s") from error
+        except (OSError, EOFError, ValueError) as error:
+            raise UnavailableError(f"{what}: {error or type(error).__name__}") from error
+        if response.status >= 400:
+            raise _refusal(what, response)
+        return response.body
+
+    async def _exchange(self, request: bytes, *, reuse: bool) -> _Response:
+        """An idle connection may have been closed by the server: then once more on a new one.
+
+        reuse: False for what may not be sent twice, as nobody knows whether it was done.
+        """
+        while reuse and self._idle:
+            try:
+                return await self._converse(self._idle.pop(), request)
+            except ConnectionError:
+                continue
+            except asyncio.IncompleteReadError as error:
+                if error.partial:
+                    raise
+        return await self._converse(await self._connect(), request)
+
+    async def _converse(self, connection: _Connection, request: bytes) -> _Response:
+        try:
+            connection.writer.write(request)
+            await connection.writer.drain()
+            response = await _read_response(connection.reader)
+        except BaseException:
+            connection.close()
+            raise
+        if response.keep and len(self._idle) < _IDLE_MAX:
+            self._idle.append(connection)
+        else:
+            connection.close()
+        return response
+
+    async def _connect(self) -> _Connection:
+        place = self._namespace
+        made = socket.socket() if place is None else place.socket(socket.AF_INET)
+        made.setblocking(False)
+        try:
+            await asyncio.get_running_loop().sock_connect(made, self.address)
+            reader, writer = await asyncio.open_connection(
+                sock=made, ssl=self._tls, server_hostname=self.address[0], limit=_LIMIT
+            )
+        except BaseException:
+            made.close()
+            raise
+        return _Connection(reader, writer)
+
+
+def tls_context(credential: Credential) -> ssl.SSLContext:
+    """Checks the server by the credential's authority, shows it the credential's certificate."""
+    context = ssl.create_default_context(cafile=str(credential.ca))
+    context.load_cert_chain(credential.certificate, credential.key)
+    return context
+
+
+def _encode(address: tuple[str, int], method: str, target: str, content: bytes, kind: str) -> bytes:
+    lines = [f"{method} {target} HTTP/1.1", f"Host: {address[0]}:{address[1]}", "Accept: */*"]
+    lines += ["User-Agent: podwire", f"Content-Length: {len(content)}"]
+    if content:
+        lines.append(f"Content-Type: {kind}")
+    return "\r\n".join([*lines, "", ""]).encode() + content
+
+
+async def _read_response(reader: asyncio.StreamReader) -> _Response:
+    head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+    status = int(head[0].split(" ", 2)[1])
+    pairs = (line.partition(":") for line in head[1:] if line)
+    headers = {name.strip().lower(): value.strip().lower() for name, _, value in pairs}
+    keep = headers.get("connection") != "close"
+    if headers.get("transfer-encoding") == "chunked":
+        return _Response(status, await _read_chunks(reader), keep)
+    if "content-length" in headers:
+        return _Response(status, await reader.readexactly(int(headers["content-length"])), keep)
+    return _Response(status, await reader.read(), keep=False)
+
+
+async def _read_chunks(reader: asyncio.StreamReader) -> bytes:
+    chunks = []
+    while size := int((await reader.readuntil(b"\r\n")).split(b";")[0], 16):
+        chunks.append(await reader.readexactly(size))
+        await reader.readexactly(2)
+    while (await reader.readuntil(b"\r\n")) != b"\r\n":
+        pass
+    return b"".join(chunks)
+
+
+def _refusal(what: str, response: _Response) -> ApiError:
+    """The message of the API's Status object, else the plain text of the body."""
+    text = response.body.decode(errors="replace").strip()
+    try:
+        status = json.loads(text)
+    except ValueError:
+        status = None
+    if not isinstance(status, dict):
+        status = {"message": text}
+    message, reason = str(status.get("message", "")), str(status.get("reason", ""))
+    full = f"{what}: {message or 'refused'} (HTTP {response.status})"
+    return ApiError(full, status=response.status, reason=reason)
