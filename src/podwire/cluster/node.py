@@ -1,0 +1,280 @@
+"""A node: one process that holds a set of namespaces with a root file system of its own.
+
+Must not know what runs on it. The node lives as long as that process (its PID 1): the kernel ends
+everything on it, and drops its mounts and links, when PID 1 dies; and PID 1 dies with the process
+that booted the node. So nothing of a node can be left but directories and empty cgroups.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from podwire.cluster import node_init, node_root
+from podwire.cluster.cgroups import LabCgroups, NodeCgroups, of_this_machine
+from podwire.cluster.node_files import PATH
+from podwire.kernel.process import Program, command_line, log_tail
+from podwire.model.errors import ProcessError
+from podwire.model.layout import LabLayout
+
+_UNSHARE = ("unshare", "--net", "--mount", "--uts", "--ipc", "--pid", "--cgroup", "--fork",
+            "--kill-child=KILL", "--propagation", "private")  # fmt: skip
+_BOOT_TIMEOUT = 30.0
+ENVIRONMENT = {"HOME": "/root", "PATH": PATH, "LC_ALL": "C.UTF-8"}
+"""What the programs on a node find in their environment beside the daemon's own."""
+
+
+@dataclass(slots=True)
+class Node:
+    """A node that can be booted, shut down, and booted again (as a machine can: its disk stays).
+
+    pid: the machine's number of its PID 1, None while it is down.
+    ip: its own address, for /etc/hosts. seed: a directory to copy to /var/lib/containerd at the
+    first boot. inside: further directories of the machine that it must be able to read.
+    """
+
+    name: str
+    layout: LabLayout
+    cgroups: LabCgroups
+    ip: str = ""
+    seed: Path | None = None
+    inside: tuple[Path, ...] = ()
+    pid: int | None = None
+    groups: NodeCgroups | None = None
+    _process: asyncio.subprocess.Process | None = field(default=None, repr=False)
+    _pidfd: int = field(default=-1, repr=False)
+
+    async def boot(self) -> int:
+        """Make the namespaces and the root, with loopback up and no other link; return `pid`.
+
+        Call from the event loop's main thread: the node's life is tied to the calling thread's.
+        Raises ProcessError when it cannot be made, KernelError, UnavailableError (cgroups).
+        """
+        if self.pid is not None:
+            raise ProcessError(f"node {self.name} is up already (PID {self.pid}); shut it down")
+        await asyncio.to_thread(self._prepare)
+        self.groups = self.cgroups.node(self.name)
+        try:
+            await asyncio.wait_for(self._start(), _BOOT_TIMEOUT)
+        except BaseException:
+            await self.shutdown()
+            raise
+        assert self.pid is not None
+        return self.pid
+
+    async def wait_dead(self) -> None:
+        """Return when PID 1 has died, for whatever reason; `boot` then makes the node anew."""
+        if self._pidfd >= 0:
+            await _readable(self._pidfd)
+        await self._forget()
+
+    async def shutdown(self) -> None:
+        """End everything on the node, now; nothing when it is down."""
+        if self._pidfd >= 0:
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+            await _readable(self._pidfd)
+        elif self._process is not None:
+            with suppress(ProcessLookupError):
+                self._process.kill()
+        await self._forget()
+
+    async def destroy(self) -> None:
+        """Shut down, then remove the node's cgroups and its disk."""
+        await self.shutdown()
+        await asyncio.to_thread(self._remove_cgroups)
+        await asyncio.to_thread(shutil.rmtree, self.layout.node_state(self.name), True)
+
+    @property
+    def root(self) -> Path:
+        """The node's root directory, as the machine can read and write it. Up only."""
+        if self.pid is None:
+            raise ProcessError(f"node {self.name} is down; see {self._log}")
+        return Path(f"/proc/{self.pid}/root")
+
+    def program(self, name: str, argv: Sequence[str]) -> Program:
+        """A program on this node, in its namespaces and cgroups, for a Supervisor. Up only."""
+        if self.pid is None or self.groups is None:
+            raise ProcessError(f"node {self.name} is down, so {name} cannot run on it")
+        return Program(
+            name=name,
+            argv=tuple(argv),
+            log=self.layout.node_log(self.name, name),
+            node=self.name,
+            env=ENVIRONMENT,
+            namespaces=self.pid,
+            cgroups=self.groups.leaf,
+        )
+
+    def enter(self, command: Sequence[str]) -> list[str]:
+        """The argv that runs `command` on this node. Up only."""
+        if self.pid is None or self.groups is None:
+            raise ProcessError(f"node {self.name} is down, so {command[0]} cannot run on it")
+        return enter_argv(self.pid, self.name, self.groups.leaf, command)
+
+    @property
+    def _log(self) -> Path:
+        return self.layout.node_log(self.name, "init")
+
+    def _prepare(self) -> None:
+        """The directories that the node's root is made of; what a former life left is gone."""
+        self._remove_cgroups()
+        state = self.layout.node_state(self.name)
+        images = state / node_root.STATE["/var/lib/containerd"]
+        if self.seed is not None and not images.exists():
+            copy_seed(self.seed, images)
+        for one in (*node_root.STATE.values(), "root"):
+            (state / one).mkdir(parents=True, exist_ok=True)
+        self._log.parent.mkdir(parents=True, exist_ok=True)
+
+    def _remove_cgroups(self) -> None:
+        self.cgroups.kill(self.name)
+        self.cgroups.remove(self.name)
+
+    async def _start(self) -> None:
+        assert self.groups is not None
+        plan = node_root.root_plan(self.layout, self.name, self.ip, _machine(self))
+        reading, writing = os.pipe()
+        init = [sys.executable, "-I", "-S", node_init.__file__, str(writing)]
+        program = Program("init", (*_UNSHARE, *init), self._log, cgroups=self.groups.root)
+        try:
+            with self._log.open("ab") as log:
+                self._process = await asyncio.create_subprocess_exec(
+                    *command_line(program),
+                    stdin=asyncio.subprocess.PIPE,
+                    stdout=log,
+                    stderr=log,
+                    pass_fds=[writing],
+                    start_new_session=True,
+                )
+        except BaseException:
+            os.close(reading)
+            raise
+        finally:
+            os.close(writing)
+        pid = await self._hand_over(node_root.encode(plan), reading, program)
+        self._pidfd = os.pidfd_open(pid)
+        self.groups.settle([self._process.pid, pid])
+        self.pid = pid
+
+    async def _hand_over(self, plan: bytes, reading: int, program: Program) -> int:
+        """Give the plan to node_init and take its answer, the pid."""
+        assert self._process is not None
+        assert self._process.stdin is not None
+        with suppress(ConnectionError):  # it ended already; the answer says why
+            self._process.stdin.write(plan)
+            await self._process.stdin.drain()
+            self._process.stdin.close()
+        answer = await _read_line(reading)
+        word, _, rest = answer.partition(" ")
+        if word != "ready":
+            why = rest or log_tail(program)
+            raise ProcessError(f"node {self.name} cannot boot: {why}; see {self._log}")
+        return int(rest)
+
+    async def _forget(self) -> None:
+        if self._process is not None:
+            await self._process.wait()
+        if self._pidfd >= 0:
+            os.close(self._pidfd)
+        self.pid, self._process, self._pidfd = None, None, -1
+
+
+def _machine(node: Node) -> node_root.Machine:
+    etc = Path("/etc")
+    return node_root.Machine(
+        hierarchies=of_this_machine(),
+        passwd=(etc / "passwd").read_text(),
+        group=(etc / "group").read_text(),
+        init=compiled_init(node.layout.cache),
+        inside=node_root.needed_inside((node.layout.cache, *node.inside)),
+        split=node_root.split_off(Path("/proc/self/mountinfo").read_text()),
+    )
+
+
+def compiled_init(cache: Path) -> Path | None:
+    """The C program that is a node's PID 1, compiled once; None when this machine cannot.
+
+    node_init then stays as PID 1 itself: the same, with 8 MB of memory in place of 0.1.
+    """
+    source = Path(node_init.__file__).with_suffix(".c")
+    made = cache / "podwire-init"
+    with suppress(FileNotFoundError):
+        if made.stat().st_mtime >= source.stat().st_mtime:
+            return made
+    if shutil.which("gcc") is None:
+        return None
+    cache.mkdir(parents=True, exist_ok=True)
+    half = cache / f".podwire-init.{os.getpid()}"
+    argv = ["gcc", "-static", "-Os", "-s", "-o", str(half), str(source)]
+    if subprocess.run(argv, check=False, capture_output=True).returncode != 0:
+        return None  # a compiler without the static C library
+    half.replace(made)
+    return made
+
+
+def copy_seed(seed: Path, target: Path) -> None:
+    """Copy a directory tree as it is (device nodes, attributes), all of it or nothing."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    half = target.with_name(f".{target.name}.new")
+    shutil.rmtree(half, ignore_errors=True)
+    argv = ["cp", "-a", "--reflink=auto", str(seed), str(half)]
+    done = subprocess.run(argv, check=False, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise ProcessError(f"cannot copy {seed} to {target}: {done.stderr.strip()}")
+    half.rename(target)
+
+
+def enter_argv(
+    pid: int, node: str, cgroups: Sequence[Path | str], command: Sequence[str]
+) -> list[str]:
+    """The argv that runs `command` on a node as root in /root, with its cgroups joined.
+
+    For execvp: terminal, exit status and standard files are the caller's. `nsenter` must stay
+    between (a process cannot move itself into another pid namespace); when a signal ends it, the
+    command gets SIGHUP, as when a terminal goes away.
+    """
+    procs = [shlex.quote(str(Path(one) / "cgroup.procs")) for one in cgroups]
+    join = "".join(f"echo 0 > {one} && " for one in procs)
+    clean = {**ENVIRONMENT, "USER": "root", "LOGNAME": "root", "PS1": f"root@{node}:\\w# "}
+    if term := os.environ.get("TERM"):
+        clean["TERM"] = term
+    inside = ["env", "-i", "-C", "/root", *(f"{key}={value}" for key, value in clean.items())]
+    tied = ["setpriv", "--pdeathsig", "HUP", "--"]
+    argv = ["nsenter", "-t", str(pid), "-a", "--", *tied, *inside, *command]
+    return ["/bin/sh", "-c", f'{join}exec "$@"', "sh", *argv]
+
+
+async def _readable(descriptor: int) -> None:
+    loop = asyncio.get_running_loop()
+    seen = asyncio.Event()
+    mine = os.dup(descriptor)  # the loop knows one reader per number
+    loop.add_reader(mine, seen.set)
+    try:
+        await seen.wait()
+    finally:
+        loop.remove_reader(mine)
+        os.close(mine)
+
+
+async def _read_line(descriptor: int) -> str:
+    """One line, or what came before the end; closes the descriptor."""
+    got = b""
+    try:
+        while not got.endswith(b"\n"):
+            await _readable(descriptor)
+            if not (more := os.read(descriptor, 4096)):
+                break
+            got += more
+    finally:
+        os.close(descriptor)
+    return got.decode(errors="replace").strip()
