@@ -1,4 +1,4 @@
-"""What the machine looks like, so that a test can say that a lab left nothing and touched nothing."""
+"""What the machine looks like: a test says with it that a lab left and touched nothing."""
 
 from __future__ import annotations
 

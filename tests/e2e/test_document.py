@@ -151,7 +151,7 @@ def _assert_in_order(log: str, pod: str, address: str) -> None:
         "Read network configuration",
         f"Found network azure with subnet {SUBNET}",
         "Calling plugin azure-vnet-ipam ADD",
-        f"Plugin azure-vnet-ipam returned result:IP:[{{Version:4 Interface:<nil> Address:{{IP:{address}",
+        f"azure-vnet-ipam returned result:IP:[{{Version:4 Interface:<nil> Address:{{IP:{address}",
         f"Creating endpoint {container.group(1)[:8]}-eth0",
         "Creating veth pair azv",
         f"Adding ARP reply rule for IP address {address}/24",
