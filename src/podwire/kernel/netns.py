@@ -1,0 +1,125 @@
+"""Network namespaces: open, make, enter, and open sockets inside them.
+
+A namespace is held by a file descriptor alone, so that it needs no name, no mount and no process.
+Must not know what is inside. Source: namespaces(7), setns(2), unshare(2).
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+
+from podwire.model.errors import KernelError
+
+CLONE_NEWNET = 0x40000000
+_OWN = "/proc/thread-self/ns/net"
+
+
+class NetNamespace:
+    """One network namespace, alive at least until `close`. A context manager that closes it."""
+
+    def __init__(self, fd: int, name: str) -> None:
+        """fd: an open namespace file, owned from now on; name: what messages call it."""
+        self.fd = fd
+        self.name = name
+
+    @classmethod
+    def open(cls, path: str | Path | int) -> NetNamespace:
+        """The namespace at `path`, or of the process when it is a pid. Raises KernelError."""
+        name = f"/proc/{path}/ns/net" if isinstance(path, int) else str(path)
+        try:
+            return cls(os.open(name, os.O_RDONLY | os.O_CLOEXEC), name)
+        except OSError as error:
+            raise KernelError(
+                f"cannot open network namespace {name}: {error.strerror}", errno=error.errno or 0
+            ) from error
+
+    @classmethod
+    def current(cls) -> NetNamespace:
+        """The namespace of the calling thread."""
+        return cls.open(_OWN)
+
+    @classmethod
+    def create(cls) -> NetNamespace:
+        """A new, empty one (its loopback is down). Raises KernelError."""
+        made: list[NetNamespace | KernelError] = []
+
+        def leave() -> None:
+            try:
+                _call("unshare", CLONE_NEWNET)
+                made.append(cls.current())
+            except KernelError as error:
+                made.append(error)
+
+        thread = threading.Thread(target=leave)
+        thread.start()
+        thread.join()
+        if isinstance(made[0], KernelError):
+            raise made[0]
+        made[0].name = f"net:[{os.fstat(made[0].fd).st_ino}]"
+        return made[0]
+
+    @property
+    def path(self) -> str:
+        """A path that other programs can open as long as this process holds the namespace."""
+        return f"/proc/{os.getpid()}/fd/{self.fd}"
+
+    @property
+    def inode(self) -> int:
+        """The namespace's identity, as in net:[INODE]."""
+        return os.fstat(self.fd).st_ino
+
+    @contextmanager
+    def entered(self) -> Iterator[None]:
+        """The calling thread is in this namespace inside the block, and back after it."""
+        try:
+            before = os.open(_OWN, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise KernelError(f"cannot open {_OWN}: {error.strerror}") from error
+        try:
+            _call("setns", self.fd, CLONE_NEWNET)
+            try:
+                yield
+            finally:
+                _call("setns", before, CLONE_NEWNET)
+        finally:
+            os.close(before)
+
+    def socket(self, family: int, kind: int, protocol: int = 0) -> socket.socket:
+        """A socket that lives in this namespace; usable from any thread."""
+        with self.entered():
+            return socket.socket(family, kind, protocol)
+
+    def close(self) -> None:
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+    def __enter__(self) -> NetNamespace:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"NetNamespace({self.name}, fd {self.fd})"
+
+
+def _call(name: str, *numbers: int) -> None:
+    """Call a C library function of numbers that returns 0 or -1 (Python 3.11 has no setns)."""
+    import ctypes  # late: a process that enters no namespace need not pay for it
+
+    function = getattr(ctypes.CDLL(None, use_errno=True), name)
+    if function(*numbers) != 0:
+        number = ctypes.get_errno()
+        raise KernelError(f"{name} refused: {os.strerror(number)}", errno=number)

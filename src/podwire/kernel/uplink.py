@@ -1,0 +1,66 @@
+"""Finding the node's NIC, also when its addresses have moved to its bridge already."""
+
+from __future__ import annotations
+
+from podwire.kernel.netns import NetNamespace
+from podwire.kernel.rtnetlink import Link, RouteEntry, RtNetlink
+from podwire.model.bridge_mode import DEFAULT_ROUTE, Uplink
+from podwire.model.errors import KernelError
+
+_POD_PORTS = "azv"
+_LOOPBACK = 1
+
+
+def find_uplink(namespace: NetNamespace, mac: str | None, bridge: str) -> Uplink:
+    """The NIC with this MAC, else the one that the default route or the bridge uses.
+
+    mac: with or without colons, any case (the wire server's has none); None: not known.
+    bridge: our own bridge; it has the NIC's MAC and addresses, but is never chosen.
+    addresses: those of global scope on the NIC and the bridge; () and gateway "" when the bridge
+    was deleted behind our back and took them along (the caller then knows them or asks the wire
+    server). Raises KernelError when there is no such NIC.
+    """
+    with RtNetlink(namespace) as door:
+        links = door.links()
+        routes = [one for one in door.routes() if one.dst == DEFAULT_ROUTE]
+        own = next((one for one in links if one.name == bridge and one.kind == "bridge"), None)
+        nic = _choose(links, own, mac, routes)
+        holders = [nic.ifindex, *([own.ifindex] if own else [])]
+        entries = door.addresses()
+    addresses = dict.fromkeys(
+        one.cidr
+        for holder in reversed(holders)
+        for one in entries
+        if one.ifindex == holder and one.scope == 0 and ":" not in one.cidr
+    )
+    gateways = [one.via for one in routes if one.ifindex in holders and one.via]
+    return Uplink(nic.name, nic.mac, nic.mtu, tuple(addresses), gateways[0] if gateways else "")
+
+
+def _choose(links: list[Link], own: Link | None, mac: str | None, routes: list[RouteEntry]) -> Link:
+    own_index = own.ifindex if own else 0
+    free = [
+        one
+        for one in links
+        if one.ifindex != _LOOPBACK
+        and one.kind != "bridge"
+        and not one.name.startswith(_POD_PORTS)
+        and one.master in (0, own_index)
+    ]
+    if mac is not None:
+        wanted = _bare(mac)
+        chosen = [one for one in free if _bare(one.mac) == wanted]
+    else:
+        ports = [one for one in free if own and one.master == own.ifindex]
+        chosen = ports or [
+            one for one in free if one.ifindex in {route.ifindex for route in routes}
+        ]
+    if not chosen:
+        which = f"with MAC {mac}" if mac else "with a default route"
+        names = ", ".join(one.name for one in links)
+        raise KernelError(f"there is no NIC {which} among the links {names}")
+    return chosen[0]
+
+
+def _bare(mac: str) -> str:
+    return mac.replace(":", "").replace("-", "").lower()

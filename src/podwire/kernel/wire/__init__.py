@@ -1,0 +1,118 @@
+"""Wirings and the kernel: realise, unwire, observe.
+
+The only place that turns a `model.wiring` value into kernel objects, and back. Must not know why
+a wiring is as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from podwire.kernel.netns import NetNamespace
+from podwire.kernel.wire import addressing, filtering, links
+from podwire.kernel.wire.session import Session
+from podwire.model.errors import KernelError
+from podwire.model.wiring import (
+    Address,
+    Bridge,
+    BridgePort,
+    Element,
+    KernelObject,
+    Neighbour,
+    Route,
+    Sysctl,
+    Table,
+    Veth,
+    Wiring,
+)
+
+__all__ = ["observe", "realise", "unwire"]
+
+
+class _Hands(NamedTuple):
+    """How one kind of object is made, unmade and seen. `see` returns None when it is not there."""
+
+    make: Callable[[Session, Any], None]
+    unmake: Callable[[Session, Any], None]
+    see: Callable[[Session, Any], KernelObject | None]
+
+
+_HANDS: dict[type, _Hands] = {
+    Bridge: _Hands(links.make_bridge, links.unmake_bridge, links.see_bridge),
+    Veth: _Hands(links.make_veth, links.unmake_veth, links.see_veth),
+    BridgePort: _Hands(links.make_port, links.unmake_port, links.see_port),
+    Address: _Hands(addressing.make_address, addressing.unmake_address, addressing.see_address),
+    Route: _Hands(addressing.make_route, addressing.unmake_route, addressing.see_route),
+    Neighbour: _Hands(
+        addressing.make_neighbour, addressing.unmake_neighbour, addressing.see_neighbour
+    ),
+    Sysctl: _Hands(addressing.make_sysctl, addressing.unmake_sysctl, addressing.see_sysctl),
+    Table: _Hands(filtering.make_table, filtering.unmake_table, filtering.see_table),
+    Element: _Hands(filtering.make_element, filtering.unmake_element, filtering.see_element),
+}
+
+
+def realise(wiring: Wiring, places: Mapping[str, NetNamespace]) -> None:
+    """Make the kernel match `wiring`, in its order. What is right already is left alone.
+
+    What is there but wrong is corrected, or made anew. Raises KernelError at the first object that
+    cannot be made; what was made before it stays (`unwire` takes it back).
+    """
+    with Session(places) as session:
+        for one in wiring:
+            try:
+                _HANDS[type(one)].make(session, one)
+            except KernelError as error:
+                raise KernelError(
+                    f"cannot make {describe(one)}: {error}", errno=error.errno
+                ) from error
+
+
+def unwire(wiring: Wiring, places: Mapping[str, NetNamespace]) -> None:
+    """Take `wiring` out of the kernel, last object first. What is not there is fine.
+
+    A place that is not in `places` is gone with all that was in it. What lives on a link that this
+    wiring makes goes with the link. Goes on after a failure: raises one KernelError at the end
+    that names all that could not be removed.
+    """
+    doomed = _links_of(wiring)
+    failures: list[tuple[KernelObject, KernelError]] = []
+    with Session(places) as session:
+        for one in reversed(wiring.objects):
+            if _goes_with_a_link(one, doomed) or getattr(one, "absent", False):
+                continue
+            try:
+                _HANDS[type(one)].unmake(session, one)
+            except KernelError as error:
+                failures.append((one, error))
+    if failures:
+        said = "; ".join(f"{describe(one)}: {error}" for one, error in failures)
+        raise KernelError(f"cannot remove {said}", errno=failures[0][1].errno)
+
+
+def observe(wanted: Wiring, places: Mapping[str, NetNamespace]) -> Wiring:
+    """The kernel's version of each wanted object that exists, MACs filled in.
+
+    Compare with `model.wiring.diff`. Raises KernelError when the kernel cannot be asked.
+    """
+    with Session(places) as session:
+        seen = (
+            _HANDS[type(one)].see(session, one) for one in wanted if session.has_place(one.place)
+        )
+        return Wiring.of(one for one in seen if one is not None)
+
+
+def describe(one: KernelObject) -> str:
+    """What messages call an object, as in "address pod eth0 10.220.2.11/24"."""
+    return f"{type(one).__name__.lower()} {' '.join(one.key[1:])}"
+
+
+def _links_of(wiring: Wiring) -> set[tuple[str, str]]:
+    """(place, name) of each link that goes when this wiring goes."""
+    doomed = {(one.place, one.name) for one in wiring if isinstance(one, Bridge | Veth)}
+    return doomed | {(one.peer_place, one.peer_name) for one in wiring if isinstance(one, Veth)}
+
+
+def _goes_with_a_link(one: KernelObject, doomed: set[tuple[str, str]]) -> bool:
+    return (one.place, getattr(one, "link", "")) in doomed

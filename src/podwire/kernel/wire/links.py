@@ -1,0 +1,175 @@
+"""Bridges, veth pairs and bridge ports: made, unmade, seen.
+
+Creation is tried before looking, since a new object is the common case of a new pod; EEXIST leads
+to the slower path that looks, corrects, or makes anew.
+"""
+
+from __future__ import annotations
+
+import errno
+from dataclasses import replace
+
+from podwire.kernel.rtnetlink import Link, RtNetlink
+from podwire.kernel.wire.session import Session, unless_missing
+from podwire.model.errors import KernelError
+from podwire.model.wiring import Bridge, BridgePort, Veth
+
+
+def make_bridge(session: Session, want: Bridge) -> None:
+    door = session.route(want.place)
+    have = door.link(want.name)
+    if have is None:
+        door.create_bridge(want.name, want.mac, want.mtu)
+        have = _expect(door, want.name)
+    elif have.kind != "bridge":
+        raise KernelError(
+            f"{want.name} is there and is no bridge but {have.kind or 'a NIC'}", errno=errno.EEXIST
+        )
+    _correct(door, have, want.mac, want.mtu)
+    session.learn(want.place, want.name, have.ifindex)
+
+
+def unmake_bridge(session: Session, want: Bridge) -> None:
+    _delete(session, want.place, want.name, "bridge")
+
+
+def see_bridge(session: Session, want: Bridge) -> Bridge | None:
+    have = session.route(want.place).link(want.name)
+    if have is None or have.kind != "bridge" or not have.up:
+        return None
+    return replace(want, mac=have.mac, mtu=have.mtu)
+
+
+def make_veth(session: Session, want: Veth) -> None:
+    try:
+        _create_veth(session, want)
+    except KernelError as error:
+        if error.errno != errno.EEXIST:
+            raise
+        _repair_veth(session, want)
+    peer = _expect(session.route(want.peer_place), want.peer_name)
+    _correct(session.route(want.peer_place), peer, want.peer_mac, want.mtu)
+    session.learn(want.peer_place, want.peer_name, peer.ifindex)
+    session.learn(want.place, want.name, peer.peer)
+
+
+def _create_veth(session: Session, want: Veth) -> None:
+    session.route(want.place).create_veth(
+        want.name,
+        want.peer_name,
+        session.namespace(want.peer_place),
+        mac=want.mac,
+        peer_mac=want.peer_mac,
+        mtu=want.mtu,
+    )
+
+
+def _repair_veth(session: Session, want: Veth) -> None:
+    """Keep the pair if it is one, else make it anew: a peer elsewhere is an earlier pod's."""
+    door = session.route(want.place)
+    have = door.link(want.name)
+    if have is None:
+        raise KernelError(
+            f"there is another link {want.peer_name} in {want.peer_place}", errno=errno.EEXIST
+        )
+    if have.kind != "veth":
+        raise KernelError(
+            f"{want.name} is there and is no veth but {have.kind or 'a NIC'}", errno=errno.EEXIST
+        )
+    if _peer(session, want, have) is None:
+        unless_missing(lambda: door.delete_link(have.ifindex))
+        _create_veth(session, want)
+        return
+    _correct(door, have, want.mac, want.mtu)
+
+
+def _peer(session: Session, want: Veth, have: Link) -> Link | None:
+    """The other end, if it is where and what it should be."""
+    if not session.has_place(want.peer_place):
+        return None
+    peer = session.route(want.peer_place).link(want.peer_name)
+    if peer is None or peer.kind != "veth":
+        return None
+    if (peer.peer, peer.ifindex) != (have.ifindex, have.peer):
+        return None
+    if have.peer_nsid is None:
+        mine, other = session.namespace(want.place), session.namespace(want.peer_place)
+        return peer if mine.inode == other.inode else None
+    nsid = session.route(want.place).nsid(session.namespace(want.peer_place))
+    return peer if nsid == have.peer_nsid else None
+
+
+def unmake_veth(session: Session, want: Veth) -> None:
+    """Either end takes the other along; the peer's place may be the only one that is left."""
+    if session.has_place(want.place):
+        _delete(session, want.place, want.name, "veth")
+    elif session.has_place(want.peer_place):
+        _delete(session, want.peer_place, want.peer_name, "veth")
+
+
+def see_veth(session: Session, want: Veth) -> Veth | None:
+    have = session.route(want.place).link(want.name)
+    if have is None or have.kind != "veth" or not have.up:
+        return None
+    peer = _peer(session, want, have)
+    if peer is None or not peer.up:
+        return None
+    mtu = have.mtu if have.mtu != want.mtu else peer.mtu
+    return replace(want, mac=have.mac, peer_mac=peer.mac, mtu=mtu)
+
+
+def make_port(session: Session, want: BridgePort) -> None:
+    door = session.route(want.place)
+    have = _expect(door, want.link)
+    master = session.index(want.place, want.bridge)
+    if have.master != master:
+        door.set_link(have.ifindex, master=master, up=True)
+        have = have._replace(hairpin=False, neigh_suppress=False)
+    if (have.hairpin, have.neigh_suppress) != (want.hairpin, want.neigh_suppress):
+        door.set_port(have.ifindex, hairpin=want.hairpin, neigh_suppress=want.neigh_suppress)
+
+
+def unmake_port(session: Session, want: BridgePort) -> None:
+    if not session.has_place(want.place):
+        return
+    door = session.route(want.place)
+    have = door.link(want.link)
+    if have is None or have.master == 0:
+        return
+    if have.master == session.find_index(want.place, want.bridge):
+        door.set_link(have.ifindex, master=0)
+
+
+def see_port(session: Session, want: BridgePort) -> BridgePort | None:
+    have = session.route(want.place).link(want.link)
+    if have is None or have.master == 0:
+        return None
+    if have.master != session.find_index(want.place, want.bridge):
+        return None
+    return replace(want, hairpin=have.hairpin, neigh_suppress=have.neigh_suppress)
+
+
+def _expect(door: RtNetlink, name: str) -> Link:
+    have = door.link(name)
+    if have is None:
+        raise KernelError(f"there is no link {name}", errno=errno.ENODEV)
+    return have
+
+
+def _correct(door: RtNetlink, have: Link, mac: str | None, mtu: int) -> None:
+    """Bring a link to these values, and up, in one request, or in none."""
+    other_mac = mac if mac is not None and have.mac != mac.lower() else None
+    other_mtu = mtu if have.mtu != mtu else None
+    if other_mac or other_mtu or not have.up:
+        door.set_link(have.ifindex, up=True, mac=other_mac, mtu=other_mtu)
+
+
+def _delete(session: Session, place: str, name: str, kind: str) -> None:
+    """Delete the link if it is there and of that kind; another's link is not ours to delete."""
+    if not session.has_place(place):
+        return
+    door = session.route(place)
+    have = door.link(name)
+    if have is not None and have.kind == kind:
+        unless_missing(lambda: door.delete_link(have.ifindex))
+    session.forget(place, name)

@@ -1,0 +1,96 @@
+"""The sockets and link indices that one realise, unwire or observe needs, opened when needed."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Mapping
+from types import TracebackType
+
+from podwire.kernel.netns import NetNamespace
+from podwire.kernel.nfnetlink import NfNetlink
+from podwire.kernel.rtnetlink import RtNetlink
+from podwire.model.errors import KernelError
+
+MISSING = frozenset(
+    {
+        errno.ENOENT,
+        errno.ENODEV,
+        errno.ESRCH,
+        errno.EADDRNOTAVAIL,
+        errno.ENXIO,
+    }
+)
+"""What the kernel says of an object that is not there."""
+
+
+def unless_missing(deletion: Callable[[], None]) -> None:
+    """Delete; that there is nothing to delete is fine."""
+    try:
+        deletion()
+    except KernelError as error:
+        if error.errno not in MISSING:
+            raise
+
+
+class Session:
+    """One thread's doors to the places of a wiring. A context manager."""
+
+    def __init__(self, places: Mapping[str, NetNamespace]) -> None:
+        self._places = places
+        self._route: dict[str, RtNetlink] = {}
+        self._filter: dict[str, NfNetlink] = {}
+        self._indices: dict[tuple[str, str], int] = {}
+
+    def has_place(self, place: str) -> bool:
+        return place in self._places
+
+    def namespace(self, place: str) -> NetNamespace:
+        """Raises KernelError."""
+        if place not in self._places:
+            known = ", ".join(self._places) or "none"
+            raise KernelError(f"no network namespace was given for the place {place} (of {known})")
+        return self._places[place]
+
+    def route(self, place: str) -> RtNetlink:
+        if place not in self._route:
+            self._route[place] = RtNetlink(self.namespace(place))
+        return self._route[place]
+
+    def filter(self, place: str) -> NfNetlink:
+        if place not in self._filter:
+            self._filter[place] = NfNetlink(self.namespace(place))
+        return self._filter[place]
+
+    def index(self, place: str, link: str) -> int:
+        """Index of a link. Raises KernelError (ENODEV)."""
+        key = (place, link)
+        if key not in self._indices:
+            self._indices[key] = self.route(place).index(link)
+        return self._indices[key]
+
+    def find_index(self, place: str, link: str) -> int | None:
+        """Index of a link; None when there is no such link."""
+        try:
+            return self.index(place, link)
+        except KernelError as error:
+            if error.errno == errno.ENODEV:
+                return None
+            raise
+
+    def learn(self, place: str, link: str, index: int) -> None:
+        self._indices[place, link] = index
+
+    def forget(self, place: str, link: str) -> None:
+        self._indices.pop((place, link), None)
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for door in (*self._route.values(), *self._filter.values()):
+            door.close()

@@ -1,0 +1,201 @@
+"""Azure CNI's bridge mode as wirings: the node's once, each pod's.
+
+Pods sit on the bridge azure0 beside the node's NIC. Azure's fabric knows the NIC's MAC alone, so
+the table `azure-vnet` hides the pods' MACs (MAC NAT): every frame that leaves through the NIC
+carries its MAC, and what comes for a pod's address gets the pod's MAC back from the map `pod_mac`.
+No rule depends on a pod: a pod is one element of that map.
+
+After `node_wiring` the NIC has no IPv4 address and no route; `route -n` shows azure0 alone. DHCP's
+host routes to 168.63.129.16 and 169.254.169.254 go too, as they do on AKS: both are reached by the
+default route.
+Source: Azure/azure-container-networking v1.1.8, network/bridge_*client_linux.go (behaviour);
+differences: ARP replies go to the pod that asked instead of to all, the bridge's MAC is pinned,
+MULTICAST stays on, the MTU is the NIC's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from podwire.model.wiring import (
+    Address,
+    Bridge,
+    BridgePort,
+    Element,
+    KernelObject,
+    Neighbour,
+    Route,
+    Sysctl,
+    Table,
+    Veth,
+    Wiring,
+)
+
+HOST, POD = "host", "pod"
+"""The two places of these wirings."""
+TABLE_FAMILY, TABLE_NAME, POD_MACS = "bridge", "azure-vnet", "pod_mac"
+DEFAULT_ROUTE = "0.0.0.0/0"
+PLATFORM_ROUTES = ("168.63.129.16/32", "169.254.169.254/32")
+
+
+@dataclass(frozen=True, slots=True)
+class Uplink:
+    """The node's NIC. addresses: CIDRs, the primary one first, on it or on its bridge already."""
+
+    name: str
+    mac: str
+    mtu: int
+    addresses: tuple[str, ...]
+    gateway: str
+
+
+@dataclass(frozen=True, slots=True)
+class PodNetwork:
+    """One attachment. cidr: the pod's address with the subnet's prefix length, 10.220.2.11/24."""
+
+    container_id: str
+    network_id: str
+    ifname: str
+    cidr: str
+    gateway: str
+    mac: str
+
+    @property
+    def ip(self) -> str:
+        return self.cidr.partition("/")[0]
+
+
+def host_veth_name(network_id: str, container_id: str, ifname: str) -> str:
+    """14 characters, as azure-vnet names it: azvb1f7346f51b."""
+    return "azv" + _sha1(network_id + container_id + ifname).hexdigest()[:11]
+
+
+def peer_veth_name(network_id: str, container_id: str, ifname: str) -> str:
+    """What azure-vnet calls the pod's end before it renames it; in messages and state only."""
+    return host_veth_name(network_id, container_id, ifname) + "2"
+
+
+def endpoint_id(container_id: str, ifname: str) -> str:
+    """azure-vnet's short label, 116419ac-eth0. Not unique: never a key."""
+    return f"{container_id[:8]}-{ifname}"
+
+
+def pod_mac(network_id: str, container_id: str, ifname: str) -> str:
+    """A locally administered unicast MAC that follows from the names: the same on every attempt."""
+    digest = bytearray(_sha1("mac" + network_id + container_id + ifname).digest()[:6])
+    digest[0] = digest[0] & 0xFC | 0x02
+    return digest.hex(":")
+
+
+def node_wiring(uplink: Uplink, bridge: str, host_routed: tuple[str, ...] = ()) -> Wiring:
+    """Bridge, MAC NAT, and the NIC's addresses and default route moved to the bridge.
+
+    host_routed: IPv4 addresses whose packets the node routes instead of bridging them
+    (ipsToRouteViaHost). The order moves a live NIC with no gap: the bridge holds the addresses
+    before the NIC is enslaved, and gets the default route before the NIC loses its addresses.
+    """
+    return Wiring.of(
+        [
+            Bridge(HOST, bridge, uplink.mac, uplink.mtu),
+            _no_router_advertisements(HOST, bridge),
+            Table(HOST, TABLE_FAMILY, TABLE_NAME, _rules(uplink, host_routed)),
+            *(Address(HOST, bridge, one) for one in uplink.addresses),
+            BridgePort(HOST, uplink.name, bridge, hairpin=True),
+            Route(HOST, DEFAULT_ROUTE, bridge, via=uplink.gateway),
+            *(Address(HOST, uplink.name, one, absent=True) for one in uplink.addresses),
+            *(
+                Route(HOST, one, uplink.name, absent=True)
+                for one in (DEFAULT_ROUTE, *PLATFORM_ROUTES)
+            ),
+        ]
+    )
+
+
+def pod_wiring(uplink: Uplink, bridge: str, pod: PodNetwork) -> Wiring:
+    """What one pod adds to a node that has its `node_wiring`."""
+    return Wiring.of(_pod_objects(uplink, bridge, pod))
+
+
+def _pod_objects(uplink: Uplink, bridge: str, pod: PodNetwork) -> Iterator[KernelObject]:
+    port = host_veth_name(pod.network_id, pod.container_id, pod.ifname)
+    yield Veth(HOST, port, POD, pod.ifname, peer_mac=pod.mac, mtu=uplink.mtu)
+    yield _no_router_advertisements(HOST, port)
+    yield _no_router_advertisements(POD, pod.ifname)
+    yield BridgePort(HOST, port, bridge, hairpin=True)
+    yield Neighbour(HOST, bridge, pod.ip, pod.mac)
+    yield Element(HOST, TABLE_FAMILY, TABLE_NAME, POD_MACS, pod.ip, pod.mac)
+    yield Address(POD, pod.ifname, pod.cidr)
+    yield Route(POD, DEFAULT_ROUTE, pod.ifname, via=pod.gateway)
+
+
+def _no_router_advertisements(place: str, link: str) -> Sysctl:
+    return Sysctl(place, f"net/ipv6/conf/{link}/accept_ra", "0")
+
+
+def _rules(uplink: Uplink, host_routed: tuple[str, ...]) -> str:
+    own = ", ".join(one.partition("/")[0] for one in uplink.addresses)
+    return _RULES.format(
+        nic=uplink.name,
+        mac=uplink.mac,
+        own=own,
+        host_routed_set=_HOST_ROUTED_SET.format(", ".join(host_routed)) if host_routed else "",
+        host_routed_rule=(
+            _HOST_ROUTED_RULE.format(nic=uplink.name, mac=uplink.mac) if host_routed else ""
+        ),
+    )
+
+
+def _sha1(text: str) -> hashlib._Hash:
+    return hashlib.sha1(text.encode(), usedforsecurity=False)
+
+
+_HOST_ROUTED_SET = """
+set host_routed {{
+    type ipv4_addr
+    elements = {{ {} }}
+}}"""
+
+# In place of ebtables' broute: to the bridge's own MAC, and told to be for this host, since the
+# packet's type was decided before this hook.
+_HOST_ROUTED_RULE = """
+    iifname != "{nic}" ip daddr @host_routed ether daddr set {mac} meta pkttype set host"""
+
+# A map lookup that finds nothing ends its rule, so "ether daddr set ... map @pod_mac drop" drops
+# what is for a pod of this node, and nothing else. An ARP probe (sender 0.0.0.0) asks whether
+# anybody has its own address: it must reach all the others, not the pod itself.
+_RULES = """\
+map pod_mac {{
+    type ipv4_addr : ether_addr
+}}
+set node_ip {{
+    type ipv4_addr
+    elements = {{ {own} }}
+}}{host_routed_set}
+chain prerouting {{
+    type filter hook prerouting priority dstnat; policy accept;
+    arp operation request arp daddr ip @node_ip ether daddr set {mac} meta pkttype set host
+    arp operation request arp saddr ip != 0.0.0.0 ether daddr set arp daddr ip map @pod_mac
+    iifname "{nic}" arp operation reply jump reply_for_pod{host_routed_rule}
+    ether daddr set ip daddr map @pod_mac
+}}
+chain reply_for_pod {{
+    arp daddr ether set arp daddr ip map @pod_mac
+    ether daddr set arp daddr ip map @pod_mac
+}}
+chain forward {{
+    type filter hook forward priority filter; policy accept;
+    iifname "{nic}" oifname "{nic}" meta pkttype {{ broadcast, multicast }} drop
+}}
+chain postrouting {{
+    type filter hook postrouting priority srcnat; policy accept;
+    oifname "{nic}" jump to_fabric
+}}
+chain to_fabric {{
+    arp operation request arp daddr ip @node_ip drop
+    arp operation request ether daddr set arp daddr ip map @pod_mac drop
+    ether daddr set ip daddr map @pod_mac drop
+    arp saddr ether set {mac}
+    ether saddr set {mac}
+}}"""
