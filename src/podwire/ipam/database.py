@@ -1,0 +1,192 @@
+"""The ledger's file: one sqlite database that processes share, replaced when it is damaged.
+
+Must not know what an address or a lease is. No fsync: what it tells dies with the boot, and the
+boot id in `meta` guards the rest; a kill -9 loses nothing that the kernel's page cache holds.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable
+from typing import TypeVar
+
+from podwire.ipam.lock import locked
+from podwire.model.cni import IO_FAILURE, TRY_AGAIN, CniError
+from podwire.model.errors import UnavailableError
+
+T = TypeVar("T")
+Work = Callable[[sqlite3.Connection], T]
+
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+_FILES = ("", "-wal", "-shm")
+
+
+class _ReplacedError(Exception):
+    """The file at the path is not the one that this process has open."""
+
+
+class Database:
+    """`create(connection)` makes and fills the tables when the file is new or of another boot.
+
+    wait: seconds for a lock that others hold. create None: only read what is there.
+    """
+
+    def __init__(
+        self, path: str, *, generation: str, create: Work[None] | None, wait: float
+    ) -> None:
+        """Raises CniError 5 (the file cannot be used), 11 (locked too long)."""
+        self.path = path
+        self._generation = generation
+        self._create = create
+        self._wait = wait
+        self._inode = 0
+        self._connection: sqlite3.Connection | None = None
+
+    def run(self, work: Work[T]) -> T:
+        """`work` in one write transaction, again from the start when the file was replaced."""
+        return self._retry(lambda: self._transaction(work))
+
+    def read(self, work: Work[T]) -> T:
+        """`work` without a lock, on what the last committed transaction left."""
+        return self._retry(lambda: work(self._opened()))
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _retry(self, call: Callable[[], T]) -> T:
+        for _ in range(3):
+            try:
+                return call()
+            except _ReplacedError:
+                self.close()
+            except sqlite3.Error as error:
+                if not _is_damage(error) or self._create is None:
+                    raise self._translated(error) from error
+                self._move_aside()
+        raise CniError(IO_FAILURE, f"{self.path} is damaged again each time it is made anew")
+
+    def _transaction(self, work: Work[T]) -> T:
+        connection = self._opened()
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            if self._inode_now() != self._inode:
+                raise _ReplacedError
+            result = work(connection)
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+        return result
+
+    def _opened(self) -> sqlite3.Connection:
+        if self._connection is None:
+            self._connection = self._open()
+        return self._connection
+
+    def _open(self) -> sqlite3.Connection:
+        if self._inode_now():
+            connection = self._connect()
+            try:
+                if self._is_ready(connection):
+                    return connection
+            except sqlite3.Error:
+                connection.close()
+                raise
+            connection.close()
+        if self._create is None:
+            raise UnavailableError(
+                f"{self.path} holds no ledger of this boot; no pod was wired yet"
+            )
+        with locked(self._lock, wait=self._wait):
+            connection = self._connect()
+            if not self._is_ready(connection):
+                self._make(connection, self._create)
+            return connection
+
+    @property
+    def _lock(self) -> str:
+        return f"{self.path}.lock"
+
+    def _connect(self) -> sqlite3.Connection:
+        if self._create is not None:
+            os.makedirs(os.path.dirname(self.path), mode=0o755, exist_ok=True)
+        connection = sqlite3.connect(
+            self.path, timeout=self._wait, isolation_level=None, check_same_thread=False
+        )
+        connection.execute("PRAGMA synchronous=OFF")
+        self._inode = self._inode_now()
+        return connection
+
+    def _is_ready(self, connection: sqlite3.Connection) -> bool:
+        """Sound, made by this version, in this boot."""
+        (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+        if verdict != "ok":
+            raise _damage(f"quick_check: {verdict}")
+        found = connection.execute("SELECT 1 FROM sqlite_master WHERE name='meta'").fetchone()
+        if not found:
+            return False
+        row = connection.execute("SELECT value FROM meta WHERE key='generation'").fetchone()
+        return bool(row == (self._generation,))
+
+    def _make(self, connection: sqlite3.Connection, create: Work[None]) -> None:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("BEGIN IMMEDIATE")
+        names = connection.execute("SELECT name FROM sqlite_master WHERE type='table'").fetchall()
+        for (name,) in names:
+            connection.execute(f"DROP TABLE {name}")
+        connection.execute("CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT)")
+        connection.execute("INSERT INTO meta VALUES ('generation', ?)", (self._generation,))
+        create(connection)
+        connection.execute("COMMIT")
+
+    def _move_aside(self) -> None:
+        """Rename the damaged file, unless another process already did."""
+        self.close()
+        with locked(self._lock, wait=self._wait):
+            if self._is_sound():
+                return
+            for suffix in _FILES:
+                if os.path.exists(self.path + suffix):
+                    os.replace(self.path + suffix, f"{self.path}.damaged{suffix}")
+
+    def _is_sound(self) -> bool:
+        try:
+            connection = self._connect()
+            try:
+                self._is_ready(connection)
+            finally:
+                connection.close()
+        except sqlite3.Error as error:
+            return not _is_damage(error)
+        return True
+
+    def _inode_now(self) -> int:
+        try:
+            return os.stat(self.path).st_ino
+        except OSError:
+            return 0
+
+    def _translated(self, error: sqlite3.Error) -> CniError:
+        if _code(error) in _BUSY:
+            return CniError(TRY_AGAIN, f"timed out locking store: {self.path}", str(error))
+        return CniError(IO_FAILURE, f"cannot use the ledger {self.path}: {error}")
+
+
+def _damage(text: str) -> sqlite3.DatabaseError:
+    error = sqlite3.DatabaseError(text)
+    error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+    return error
+
+
+def _is_damage(error: sqlite3.Error) -> bool:
+    return _code(error) in _DAMAGED
+
+
+def _code(error: sqlite3.Error) -> int:
+    """The primary result code; 0 for the module's own complaints, which have none."""
+    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF

@@ -1,0 +1,130 @@
+"""Who holds which address: the ledger's values, and whether a lease's owner process still lives.
+
+Must not know how they are stored, nor what a wiring is.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from podwire.model.errors import KernelError
+
+PENDING = "pending"
+"""Taken; its network is being made by the owner process."""
+ATTACHED = "attached"
+"""In use. No process owns it."""
+RELEASING = "releasing"
+"""Its network is being removed by the owner process."""
+OWN_IPAM = "azure-vnet-ipam"
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """For whom an address is taken, and all that is needed to remove its network later.
+
+    host_link: the pod's link on the host, "" when somebody else makes and removes the network.
+    ipam: the plugin that the address came from; mac: the pod's; network: the configuration's name.
+    """
+
+    container_id: str
+    ifname: str
+    netns: str = ""
+    pod_namespace: str = ""
+    pod_name: str = ""
+    network: str = ""
+    host_link: str = ""
+    mac: str = ""
+    bridge: str = ""
+    ipam: str = OWN_IPAM
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """An address that is held. since: Unix time; container_id: "" when found in the kernel alone.
+
+    address: without prefix length, "" until another IPAM plugin has given one.
+    """
+
+    id: int
+    address: str
+    subnet: str
+    gateway: str
+    state: str
+    container_id: str
+    ifname: str
+    netns: str
+    pod_namespace: str
+    pod_name: str
+    network: str
+    host_link: str
+    mac: str
+    bridge: str
+    ipam: str
+    owner_pid: int
+    owner_start: int
+    since: float
+
+    @property
+    def cidr(self) -> str:
+        """The address with its subnet's prefix length."""
+        return f"{self.address}/{self.subnet.partition('/')[2]}"
+
+    @property
+    def abandoned(self) -> bool:
+        """Whether its owner died in the middle of the work."""
+        if self.state == ATTACHED:
+            return False
+        return process_start(self.owner_pid) != self.owner_start
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """A subnet's addresses on one card. mac, primary: the card's MAC, the node's own address.
+
+    total: addresses that the source lists; held: of those, by leases; refreshed: seconds since the
+    source was asked, None when never.
+    """
+
+    subnet: str
+    gateway: str
+    mac: str
+    primary: str
+    total: int
+    held: int
+    refreshed: float | None
+
+    @property
+    def free(self) -> int:
+        return self.total - self.held
+
+
+@dataclass(frozen=True, slots=True)
+class Survivor:
+    """An address in use that the kernel shows: what a lost ledger is rebuilt from."""
+
+    address: str
+    mac: str
+    host_link: str
+    bridge: str
+
+
+def process_start(pid: int) -> int:
+    """When the process started, in clock ticks since boot; 0 when it does not run (any more).
+
+    Source: proc_pid_stat(5), fields 3 and 22; the name in field 2 may hold anything.
+    """
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            fields = file.read().rpartition(b")")[2].split()
+    except OSError:
+        return 0
+    return 0 if fields[0] in (b"Z", b"X") else int(fields[19])
+
+
+def own_start() -> int:
+    """This process's start. Raises KernelError when /proc does not show it."""
+    start = process_start(os.getpid())
+    if not start:
+        raise KernelError(f"/proc does not show this process ({os.getpid()}); mount /proc")
+    return start

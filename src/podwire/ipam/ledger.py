@@ -1,0 +1,320 @@
+"""The ledger: which addresses the node has and who holds each, shared by all calls on the node.
+
+A lease is journalled around the kernel's work: `allocate` commits it as pending with its owner
+process, `attach` ends that, `begin_release` and `free` frame the removal. A lease whose owner died
+in between is `abandoned()`; who finds it claims it, removes its network, and frees it.
+Must not know how a network is made, and never asks the network while its file is locked.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterable
+from typing import TypeAlias
+
+from podwire.ipam import rows
+from podwire.ipam.database import Database
+from podwire.ipam.lease import (
+    ATTACHED,
+    PENDING,
+    RELEASING,
+    Holder,
+    Lease,
+    Pool,
+    Survivor,
+    own_start,
+)
+from podwire.ipam.source import Card
+from podwire.model.cni import FAILED, TRY_AGAIN, CniError
+
+STATE_DIR = "/var/run/azure-vnet"
+FILE = "ledger.sqlite"
+REFRESH_SECONDS = 10.0
+Row: TypeAlias = tuple[str, str, str, str, int, int]
+LOW = 4
+"""With fewer free addresses than this, an old cache is asked for anew."""
+
+
+class Ledger:
+    """The ledger of one node. One per process; not for several threads at a time."""
+
+    def __init__(self, database: Database, clock: Callable[[], float]) -> None:
+        self._database = database
+        self._clock = clock
+
+    @classmethod
+    def open(
+        cls,
+        state_dir: str = STATE_DIR,
+        *,
+        survivors: Callable[[], Iterable[Survivor]] = tuple,
+        create: bool = True,
+        wait: float = 10.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> Ledger:
+        """The ledger in `state_dir`, made when it is missing, damaged, or of an earlier boot.
+
+        survivors: the addresses that the kernel shows in use, asked only when it is made.
+        create: False only reads; then UnavailableError when there is none. clock: seconds that
+        all processes of this boot agree on.
+        """
+
+        def make(connection: sqlite3.Connection) -> None:
+            for table in rows.TABLES:
+                connection.execute(table)
+            for one in survivors():
+                rows.adopt(connection, one)
+
+        database = Database(
+            os.path.join(state_dir, FILE),
+            generation=f"{rows.SCHEMA} {_boot_id()}",
+            create=make if create else None,
+            wait=wait,
+        )
+        return cls(database, clock)
+
+    def close(self) -> None:
+        self._database.close()
+
+    def __enter__(self) -> Ledger:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # What there is
+
+    def leases(self) -> list[Lease]:
+        """All, by address."""
+        found = self._database.read(lambda db: list(rows.select(db, "1")))
+        return sorted(found, key=lambda one: rows.number(one.address))
+
+    def pools(self) -> list[Pool]:
+        """All, the primary card's first."""
+        query = (
+            "SELECT p.subnet, p.gateway, p.mac, p.main,"
+            " (SELECT count(*) FROM address a WHERE a.subnet = p.subnet AND a.mac = p.mac"
+            "  AND a.listed),"
+            " (SELECT count(*) FROM address a JOIN lease l USING (address)"
+            "  WHERE a.subnet = p.subnet AND a.mac = p.mac AND a.listed)"
+            " FROM pool p ORDER BY p.rank"
+        )
+        found: list[Row] = self._database.read(lambda db: db.execute(query).fetchall())
+        age = self.source_age()
+        return [Pool(*row, age) for row in found]
+
+    def pool(self) -> Pool:
+        """The pool that pods get their addresses from; an empty one when no source has told yet."""
+        return next(iter(self.pools()), Pool("", "", "", "", 0, 0, None))
+
+    def find(self, container_id: str, ifname: str, host_link: str = "") -> Lease | None:
+        which = (container_id, ifname, host_link or "-")
+        return self._database.read(lambda db: next(rows.select(db, rows.IS, which), None))
+
+    def holding(self, container_id: str) -> list[Lease]:
+        """All leases of a container, whatever the interface."""
+        return self._database.read(
+            lambda db: list(rows.select(db, "container_id = ?", (container_id,)))
+        )
+
+    # Where addresses come from
+
+    def source_age(self) -> float | None:
+        """Seconds since the source was last heard; None when never."""
+        at = self._database.read(rows.refreshed)
+        return None if at is None else max(0.0, self._clock() - at)
+
+    def wants_refresh(self) -> bool:
+        """Whether the source is to be asked: never heard, empty, or low and not heard for long."""
+        age, pool = self.source_age(), self.pool()
+        if age is None or pool.free == 0:
+            return True
+        return age > REFRESH_SECONDS and pool.free < LOW
+
+    def merge(self, cards: Iterable[Card]) -> None:
+        """Take over what the source says. An address that it lists no more is kept while held."""
+        now, known = self._clock(), list(cards)
+
+        def work(db: sqlite3.Connection) -> None:
+            db.execute("DELETE FROM pool")
+            db.execute("UPDATE address SET listed = 0")
+            for rank, card in enumerate(sorted(known, key=lambda one: not one.primary)):
+                rows.merge_card(db, card, rank)
+            db.execute(
+                "DELETE FROM address WHERE NOT listed AND address NOT IN"
+                " (SELECT address FROM lease WHERE address IS NOT NULL)"
+            )
+            db.execute("INSERT OR REPLACE INTO meta VALUES ('refreshed', ?)", (repr(now),))
+
+        self._database.run(work)
+
+    # Taking an address
+
+    def allocate(
+        self,
+        holder: Holder,
+        *,
+        subnet: str = "",
+        address: str = "",
+        mac: str = "",
+        state: str = PENDING,
+        cooling_seconds: float = 0.0,
+    ) -> Lease:
+        """A lease for `holder`: the one it has already, as it is, else the lowest free address.
+
+        subnet, address, mac: only of this subnet, only this address, only of this card.
+        cooling_seconds: addresses freed less long ago come last, the one freed first before others.
+        Raises CniError 100 (not an address of the node, or held by another), 101 (none is free).
+        """
+
+        def work(db: sqlite3.Connection) -> Lease:
+            have = self._own(db, holder)
+            if have is not None:
+                return have
+            where = (subnet, address, mac)
+            row = rows.choose(db, where, self._clock() - cooling_seconds)
+            if row is None:
+                raise rows.refusal(db, where)
+            return rows.insert(db, holder, row, state)
+
+        return self._database.run(work)
+
+    def reserve(self, holder: Holder) -> Lease:
+        """A pending lease without an address, which another IPAM plugin is about to give."""
+
+        def work(db: sqlite3.Connection) -> Lease:
+            return self._own(db, holder) or rows.insert(db, holder, (None, "", ""), PENDING)
+
+        return self._database.run(work)
+
+    def assign(self, lease: Lease, address: str, subnet: str, gateway: str) -> Lease:
+        """The address of a `reserve`d lease. Raises CniError 100 when another lease holds it."""
+
+        def work(db: sqlite3.Connection) -> Lease:
+            try:
+                db.execute(
+                    "UPDATE lease SET address = ?, subnet = ?, gateway = ? WHERE id = ?",
+                    (address, subnet, gateway, lease.id),
+                )
+            except sqlite3.IntegrityError as error:
+                raise CniError(
+                    FAILED, f"{lease.ipam} gave {address}, which another pod of this node holds"
+                ) from error
+            return next(rows.select(db, "id = ?", (lease.id,)))
+
+        return self._database.run(work)
+
+    def _own(self, db: sqlite3.Connection, holder: Holder) -> Lease | None:
+        which = (holder.container_id, holder.ifname, holder.host_link or "-")
+        have = next(rows.select(db, rows.IS, which), None)
+        if have is not None and have.state != ATTACHED:
+            raise CniError(
+                TRY_AGAIN,
+                f"{holder.container_id} {holder.ifname} is {have.state} in another call",
+                f"process {have.owner_pid} works on it",
+            )
+        return have
+
+    def take_over(self, lease: Lease, holder: Holder) -> Lease:
+        """Make an attached lease pending again, for this process and `holder`, same address."""
+        values = {name: getattr(holder, name) for name in rows.HOLDER}
+        return self._claim(lease, PENDING, values)
+
+    def attach(self, lease: Lease) -> None:
+        """The network is made. Raises CniError 11 when the ledger lost the lease meanwhile."""
+
+        def work(db: sqlite3.Connection) -> int:
+            return db.execute(
+                "UPDATE lease SET state = ?, owner_pid = 0, owner_start = 0"
+                " WHERE state = ? AND address = ? AND owner_pid = ? AND owner_start = ?",
+                (ATTACHED, PENDING, lease.address, lease.owner_pid, lease.owner_start),
+            ).rowcount
+
+        if self._database.run(work) != 1:
+            raise CniError(TRY_AGAIN, f"the lease of {lease.address} was lost while it was wired")
+
+    # Giving it back
+
+    def abandoned(self) -> list[Lease]:
+        """The leases whose owner died in the middle of the work."""
+        working = self._database.read(lambda db: list(rows.select(db, "state <> 'attached'")))
+        return [one for one in working if one.abandoned]
+
+    def begin_release(self, lease: Lease) -> Lease | None:
+        """Claim `lease` to remove its network; None while another process works on it."""
+        mine = lease.owner_pid == os.getpid()
+        if lease.state != ATTACHED and not mine and not lease.abandoned:
+            return None
+        try:
+            return self._claim(lease, RELEASING, {})
+        except CniError as error:
+            if error.code == TRY_AGAIN:
+                return None
+            raise
+
+    def free(self, lease: Lease) -> None:
+        """The network is gone: the address may be handed out again."""
+        now = self._clock()
+
+        def work(db: sqlite3.Connection) -> None:
+            gone = db.execute(
+                "DELETE FROM lease WHERE address IS ? AND owner_pid = ? AND owner_start = ?"
+                " AND container_id = ? AND ifname = ?",
+                (
+                    lease.address or None,
+                    lease.owner_pid,
+                    lease.owner_start,
+                    lease.container_id,
+                    lease.ifname,
+                ),
+            ).rowcount
+            if gone:
+                db.execute("UPDATE address SET freed = ? WHERE address = ?", (now, lease.address))
+                db.execute("DELETE FROM address WHERE address = ? AND NOT listed", (lease.address,))
+
+        self._database.run(work)
+
+    def release(self, container_id: str, ifname: str = "") -> list[Lease]:
+        """Free at once what the container holds (on one interface, or all): there is no network.
+
+        An unknown container holds nothing. Returns what was freed.
+        """
+        freed = []
+        for lease in self.holding(container_id):
+            if ifname and lease.ifname != ifname:
+                continue
+            claimed = self.begin_release(lease)
+            if claimed is not None:
+                self.free(claimed)
+                freed.append(claimed)
+        return freed
+
+    def _claim(self, lease: Lease, state: str, values: dict[str, str]) -> Lease:
+        new = {**values, "state": state, "owner_pid": os.getpid(), "owner_start": own_start()}
+        sets = ", ".join(f"{name} = ?" for name in new)
+
+        def work(db: sqlite3.Connection) -> Lease:
+            changed = db.execute(
+                f"UPDATE lease SET {sets} WHERE id = ? AND address IS ? AND state = ?"
+                " AND owner_pid = ? AND owner_start = ?",
+                (
+                    *new.values(),
+                    lease.id,
+                    lease.address or None,
+                    lease.state,
+                    lease.owner_pid,
+                    lease.owner_start,
+                ),
+            ).rowcount
+            if changed != 1:
+                raise CniError(TRY_AGAIN, f"another call works on the lease of {lease.address}")
+            return next(rows.select(db, "id = ?", (lease.id,)))
+
+        return self._database.run(work)
+
+
+def _boot_id() -> str:
+    with open("/proc/sys/kernel/random/boot_id") as file:
+        return file.read().strip()

@@ -1,0 +1,128 @@
+"""The ledger's tables and what is asked of them, inside a transaction that the caller holds."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from dataclasses import astuple, fields
+from ipaddress import ip_address
+
+from podwire.ipam.lease import ATTACHED, PENDING, Holder, Lease, Survivor, own_start
+from podwire.ipam.source import Card
+from podwire.model.cni import FAILED, NO_ADDRESS, CniError
+
+SCHEMA = 1
+TABLES = (
+    "CREATE TABLE pool (subnet TEXT, mac TEXT, gateway TEXT, main TEXT, rank INTEGER)",
+    """CREATE TABLE address (address TEXT PRIMARY KEY, number BLOB, subnet TEXT, mac TEXT,
+    listed INTEGER, freed REAL)""",
+    """CREATE TABLE lease (id INTEGER PRIMARY KEY, address TEXT UNIQUE, subnet TEXT, gateway TEXT,
+    state TEXT, container_id TEXT, ifname TEXT, netns TEXT, pod_namespace TEXT, pod_name TEXT,
+    network TEXT, host_link TEXT, mac TEXT, bridge TEXT, ipam TEXT, owner_pid INTEGER,
+    owner_start INTEGER, since REAL)""",
+    "CREATE UNIQUE INDEX one_lease ON lease (container_id, ifname) WHERE container_id <> ''",
+)
+_COLUMNS = ", ".join(field.name for field in fields(Lease))
+HOLDER = tuple(field.name for field in fields(Holder))
+# A lease is found by its container, or by its host link when only the kernel told of it.
+IS = "((container_id = ? AND ifname = ?) OR (container_id = '' AND host_link = ?))"
+
+
+def select(db: sqlite3.Connection, where: str, values: tuple[object, ...] = ()) -> Iterator[Lease]:
+    for row in db.execute(f"SELECT {_COLUMNS} FROM lease WHERE {where}", values):
+        yield Lease(row[0], row[1] or "", *row[2:])
+
+
+def choose(
+    db: sqlite3.Connection, where: tuple[str, str, str], warm_since: float
+) -> tuple[str, str, str] | None:
+    """The free address to hand out next, with its subnet and gateway."""
+    query = (
+        "SELECT a.address, a.subnet, p.gateway, ifnull(a.freed, -1e99) > ? AS cooling"
+        " FROM address a JOIN pool p ON p.subnet = a.subnet AND p.mac = a.mac"
+        " LEFT JOIN lease l USING (address)"
+        f" WHERE l.id IS NULL AND a.listed AND {_WHERE}"
+        " ORDER BY cooling, CASE WHEN cooling THEN a.freed ELSE 0 END, p.rank, a.number LIMIT 1"
+    )
+    row = db.execute(query, (warm_since, *_twice(where))).fetchone()
+    return row[:3] if row else None
+
+
+_WHERE = "(? = '' OR a.subnet = ?) AND (? = '' OR a.address = ?) AND (? = '' OR a.mac = ?)"
+
+
+def _twice(values: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(value for value in values for _ in range(2))
+
+
+def insert(
+    db: sqlite3.Connection, holder: Holder, row: tuple[str | None, str, str], state: str
+) -> Lease:
+    owner = (os.getpid(), own_start()) if state == PENDING else (0, 0)
+    names = ("address", "subnet", "gateway", "state", *HOLDER)
+    marks = ", ".join("?" * (len(names) + 3))
+    new = db.execute(
+        f"INSERT INTO lease ({', '.join(names)}, owner_pid, owner_start, since) VALUES ({marks})",
+        (*row, state, *astuple(holder), *owner, time.time()),
+    ).lastrowid
+    return next(select(db, "id = ?", (new,)))
+
+
+def refusal(db: sqlite3.Connection, where: tuple[str, str, str]) -> CniError:
+    """Why there is no address: in words that tell the node, the subnet and who holds them."""
+    subnet, address, mac = where
+    held = "SELECT count(*), count(l.id) FROM address a LEFT JOIN lease l USING (address)"
+    total, taken = db.execute(f"{held} WHERE a.listed AND {_WHERE}", _twice(where)).fetchone()
+    if address:
+        text = "Address already in use" if total else "Address not found"
+        return CniError(FAILED, f"Failed to allocate address: {text}", f"asked for {address}")
+    subnets = subnet or _all_subnets(db, mac) or "none"
+    states = db.execute("SELECT state, count(*) FROM lease GROUP BY state ORDER BY state")
+    counts = ", ".join(f"{count} {state}" for state, count in states)
+    return CniError(
+        NO_ADDRESS,
+        "Failed to allocate address: No available addresses",
+        f"node {os.uname().nodename}, subnet {subnets}: {taken} of {total} addresses are held "
+        f"({counts or 'no leases'}); delete a pod, or give the node's NIC more addresses",
+    )
+
+
+def _all_subnets(db: sqlite3.Connection, mac: str) -> str:
+    rows = db.execute("SELECT subnet FROM pool WHERE ? = '' OR mac = ? ORDER BY rank", (mac, mac))
+    return ", ".join(subnet for (subnet,) in rows)
+
+
+def merge_card(db: sqlite3.Connection, card: Card, rank: int) -> None:
+    for one in card.subnets:
+        db.execute(
+            "INSERT OR REPLACE INTO pool VALUES (?, ?, ?, ?, ?)",
+            (one.subnet, card.mac, one.gateway, one.primary, rank),
+        )
+        db.executemany(
+            "INSERT INTO address VALUES (?, ?, ?, ?, 1, NULL) ON CONFLICT (address) DO UPDATE"
+            " SET subnet = excluded.subnet, mac = excluded.mac, listed = 1",
+            [(text, number(text), one.subnet, card.mac) for text in one.addresses],
+        )
+        db.execute(
+            "UPDATE lease SET subnet = ?, gateway = ? WHERE subnet = '' AND address IN"
+            " (SELECT address FROM address WHERE subnet = ? AND mac = ?)",
+            (one.subnet, one.gateway, one.subnet, card.mac),
+        )
+
+
+def adopt(db: sqlite3.Connection, one: Survivor) -> None:
+    """Hold what the kernel shows in use. Its container is known when its DEL or ADD comes."""
+    holder = Holder("", "", host_link=one.host_link, mac=one.mac, bridge=one.bridge)
+    insert(db, holder, (one.address, "", ""), ATTACHED)
+
+
+def refreshed(db: sqlite3.Connection) -> float | None:
+    row = db.execute("SELECT value FROM meta WHERE key = 'refreshed'").fetchone()
+    return float(row[0]) if row else None
+
+
+def number(address: str) -> bytes:
+    """Sorts as the addresses do; a lease without one comes first."""
+    return ip_address(address).packed if address else b""
