@@ -13,10 +13,11 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Protocol, Self, TypeAlias
+from typing import Any, Self, TypeAlias
 from urllib.parse import urlencode
 
 from podwire.cluster.pki import Credential
+from podwire.kernel.netns import NetNamespace
 from podwire.model.errors import ApiError, UnavailableError
 
 Object: TypeAlias = dict[str, Any]
@@ -25,12 +26,6 @@ MERGE = "application/merge-patch+json"
 FIELD_MANAGER = "podwire"
 _LIMIT = 1 << 20
 _IDLE_MAX = 8
-
-
-class SocketPlace(Protocol):
-    """Where sockets are born: a network namespace (kernel.netns.NetNamespace is one)."""
-
-    def socket(self, family: int = ..., kind: int = ..., proto: int = ...) -> socket.socket: ...
 
 
 @dataclass(slots=True)
@@ -61,7 +56,7 @@ class ApiClient:
         address: tuple[str, int],
         credential: Credential,
         *,
-        namespace: SocketPlace | None = None,
+        namespace: NetNamespace | None = None,
         timeout: float = 10.0,
     ) -> None:
         self.address = address
@@ -179,7 +174,8 @@ class ApiClient:
 
     async def _connect(self) -> _Connection:
         place = self._namespace
-        made = socket.socket() if place is None else place.socket(socket.AF_INET)
+        family, kind = socket.AF_INET, socket.SOCK_STREAM
+        made = socket.socket(family, kind) if place is None else place.socket(family, kind)
         made.setblocking(False)
         try:
             await asyncio.get_running_loop().sock_connect(made, self.address)
