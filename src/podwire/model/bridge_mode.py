@@ -114,7 +114,10 @@ def node_wiring(uplink: Uplink, bridge: str, host_routed: tuple[str, ...] = ()) 
 
 
 def pod_wiring(uplink: Uplink, bridge: str, pod: PodNetwork) -> Wiring:
-    """What one pod adds to a node that has its `node_wiring`."""
+    """What one pod adds to a node that has its `node_wiring`; first the host's side, as azure-vnet.
+
+    azure-vnet.log tells these objects in this order.
+    """
     return Wiring.of(_pod_objects(uplink, bridge, pod))
 
 
@@ -122,10 +125,10 @@ def _pod_objects(uplink: Uplink, bridge: str, pod: PodNetwork) -> Iterator[Kerne
     port = host_veth_name(pod.network_id, pod.container_id, pod.ifname)
     yield Veth(HOST, port, POD, pod.ifname, peer_mac=pod.mac, mtu=uplink.mtu)
     yield _no_router_advertisements(HOST, port)
-    yield _no_router_advertisements(POD, pod.ifname)
     yield BridgePort(HOST, port, bridge, hairpin=True)
-    yield Neighbour(HOST, bridge, pod.ip, pod.mac)
     yield Element(HOST, TABLE_FAMILY, TABLE_NAME, POD_MACS, pod.ip, pod.mac)
+    yield Neighbour(HOST, bridge, pod.ip, pod.mac)
+    yield _no_router_advertisements(POD, pod.ifname)
     yield Address(POD, pod.ifname, pod.cidr)
     yield Route(POD, DEFAULT_ROUTE, pod.ifname, via=pod.gateway)
 

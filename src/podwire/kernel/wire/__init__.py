@@ -53,14 +53,21 @@ _HANDS: dict[type, _Hands] = {
 }
 
 
-def realise(wiring: Wiring, places: Mapping[str, NetNamespace]) -> None:
+def realise(
+    wiring: Wiring,
+    places: Mapping[str, NetNamespace],
+    told: Callable[[KernelObject], None] = lambda _: None,
+) -> None:
     """Make the kernel match `wiring`, in its order. What is right already is left alone.
+
+    told: called with each object just before it is made.
 
     What is there but wrong is corrected, or made anew. Raises KernelError at the first object that
     cannot be made; what was made before it stays (`unwire` takes it back).
     """
     with Session(places) as session:
         for one in wiring:
+            told(one)
             try:
                 _HANDS[type(one)].make(session, one)
             except KernelError as error:
