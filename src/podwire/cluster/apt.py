@@ -27,6 +27,7 @@ _T = TypeVar("_T")
 _URI = re.compile(
     r"^'(?P<uri>[^']+)' (?P<file>\S+) (?P<size>\d+) (?P<hash>\w+):(?P<digest>[0-9a-f]+)"
 )
+_SOURCE = ("source", "--download-only", "--only-source")
 _LOCKED = "Could not get lock"
 _LOCK_TIMEOUT = 400.0
 
@@ -85,14 +86,20 @@ class Apt:
             directory.mkdir(parents=True, exist_ok=True)
             return self._fresh(attempt, packages, progress)
 
+    def source_archives(self, package: str, progress: Progress) -> list[Archive]:
+        """The files of a source package (`name` or `name=version`), without getting them."""
+        return self._fresh(lambda: self._source_archives(package), [package], progress)
+
+    def _source_archives(self, package: str) -> list[Archive]:
+        return parse_uris(self._get(*_SOURCE, "--print-uris", package))
+
     def source(self, package: str, directory: Path, progress: Progress) -> list[Archive]:
-        """The files of a source package (`name` or `name=version`), verified in `directory`."""
-        command = ("source", "--download-only", "-o", "APT::Get::Only-Source=true", package)
+        """The files of a source package, verified in `directory`."""
 
         def attempt() -> list[Archive]:
-            found = parse_uris(self._get(*command, "--print-uris"))
+            found = self._source_archives(package)
             if not all(one.lies_in(directory) for one in found):
-                self._fetch(command, found, directory, progress)
+                self._fetch((*_SOURCE, package), found, directory, progress)
             return found
 
         with locked(directory, "the package cache", progress):
@@ -240,8 +247,8 @@ def parse_uris(text: str) -> list[Archive]:
 def parse_depends(text: str) -> dict[str, list[list[str]]]:
     """What `apt-cache depends --recurse` prints: package -> groups.
 
-    One member of each group is needed: a group is a row of alternatives (`|Depends:` and the line that ends it); a virtual `<name>` is
-    followed by the packages that provide it.
+    One member of each group is needed: a group is a row of alternatives (`|Depends:` and the line
+    that ends it); a virtual `<name>` is followed by the packages that provide it.
     """
     graph: dict[str, list[list[str]]] = {}
     group: list[str] = []

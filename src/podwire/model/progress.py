@@ -11,3 +11,12 @@ Progress: TypeAlias = Callable[[str, float | None], None]
 
 def silent(_step: str, _fraction: float | None) -> None:
     """A Progress that shows nothing."""
+
+
+def portion(progress: Progress, start: float, end: float) -> Progress:
+    """A Progress for a part of a work: its 0.0 to 1.0 are `start` to `end` of the whole."""
+
+    def part(step: str, fraction: float | None) -> None:
+        progress(step, start + (end - start) * (fraction or 0.0))
+
+    return part
