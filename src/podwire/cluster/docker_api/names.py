@@ -1,0 +1,68 @@
+"""How Docker and dockershim name things and say times: pure functions.
+
+Source: dockershim's naming (k8s_<container>_<pod>_<namespace>_<uid>_<attempt>, POD for the
+sandbox), the reference grammar of container images, and what `docker ps` prints.
+"""
+
+from __future__ import annotations
+
+from podwire.cluster.cri_values import Container, Pod
+
+POD_CONTAINER = "POD"
+_HUB = ("docker.io/library/", "docker.io/")
+_LABEL = "io.kubernetes."
+
+
+def sandbox_name(pod: Pod) -> str:
+    return f"k8s_{POD_CONTAINER}_{pod.name}_{pod.namespace}_{pod.uid}_{pod.attempt}"
+
+
+def container_name(container: Container, pod: Pod | None) -> str:
+    """The pod's part is of the labels that every kubelet sets where the sandbox is gone."""
+    labels = container.labels
+    name = pod.name if pod else labels.get(f"{_LABEL}pod.name", "")
+    namespace = pod.namespace if pod else labels.get(f"{_LABEL}pod.namespace", "")
+    uid = pod.uid if pod else labels.get(f"{_LABEL}pod.uid", "")
+    return f"k8s_{container.name}_{name}_{namespace}_{uid}_{container.attempt}"
+
+
+def familiar(reference: str) -> str:
+    """An image's name without what everyone leaves out of it: the hub, and the tag `latest`."""
+    return with_tag(reference).removesuffix(":latest")
+
+
+def with_tag(reference: str) -> str:
+    """An image's name without the hub's part: docker.io/library/nginx:1.19 -> nginx:1.19."""
+    for prefix in _HUB:
+        if reference.startswith(prefix):
+            return reference.removeprefix(prefix)
+    return reference
+
+
+def command_line(args: list[str]) -> str:
+    """A command as `docker ps` shows it: arguments that have spaces in single quotes."""
+    return " ".join(
+        [args[0], *(f"'{one}'" if " " in one else one for one in args[1:])] if args else []
+    )
+
+
+def human_duration(seconds: float) -> str:
+    """A duration in Docker's words: 26 minutes, About an hour, 3 days."""
+    whole = int(seconds)
+    if whole < 1:
+        return "Less than a second"
+    if whole < 60:
+        return _count(whole, "second")
+    if (minutes := whole // 60) < 60:
+        return "About a minute" if minutes == 1 else _count(minutes, "minute")
+    if (hours := int(seconds / 3600 + 0.5)) < 48:
+        return "About an hour" if hours == 1 else _count(hours, "hour")
+    days = hours // 24
+    for limit, size, unit in ((14, 1, "day"), (60, 7, "week"), (730, 30, "month")):
+        if days < limit:
+            return _count(days // size, unit)
+    return _count(days // 365, "year")
+
+
+def _count(number: int, unit: str) -> str:
+    return f"{number} {unit}" if number == 1 else f"{number} {unit}s"
