@@ -29,8 +29,10 @@ from podwire.model.layout import LabLayout
 _UNSHARE = ("unshare", "--net", "--mount", "--uts", "--ipc", "--pid", "--cgroup", "--fork",
             "--kill-child=KILL", "--propagation", "private")  # fmt: skip
 _BOOT_TIMEOUT = 30.0
-ENVIRONMENT = {"HOME": "/root", "PATH": PATH, "LC_ALL": "C.UTF-8"}
-"""What the programs on a node find in their environment beside the daemon's own."""
+_SHELL = {"HOME": "/root", "PATH": PATH, "LC_ALL": "C.UTF-8"}
+_DAEMONS = {**_SHELL, "NO_PROXY": "*", "no_proxy": "*"}
+"""A node's programs keep the daemon's environment but for these; a proxy that the user's shell
+speaks of cannot be reached from a node."""
 
 
 @dataclass(slots=True)
@@ -40,6 +42,7 @@ class Node:
     pid: the machine's number of its PID 1, None while it is down.
     ip: its own address, for /etc/hosts. seed: a directory to copy to /var/lib/containerd at the
     first boot. inside: further directories of the machine that it must be able to read.
+    steps: what is put into its root at every boot, as containerd_steps and the like return it.
     """
 
     name: str
@@ -48,6 +51,7 @@ class Node:
     ip: str = ""
     seed: Path | None = None
     inside: tuple[Path, ...] = ()
+    steps: tuple[node_root.Step, ...] = field(default=(), repr=False)
     pid: int | None = None
     groups: NodeCgroups | None = None
     _process: asyncio.subprocess.Process | None = field(default=None, repr=False)
@@ -110,7 +114,7 @@ class Node:
             argv=tuple(argv),
             log=self.layout.node_log(self.name, name),
             node=self.name,
-            env=ENVIRONMENT,
+            env=_DAEMONS,
             namespaces=self.pid,
             cgroups=self.groups.leaf,
         )
@@ -142,7 +146,7 @@ class Node:
 
     async def _start(self) -> None:
         assert self.groups is not None
-        plan = node_root.root_plan(self.layout, self.name, self.ip, _machine(self))
+        plan = node_root.root_plan(self.layout, self.name, self.ip, _machine(self), self.steps)
         reading, writing = os.pipe()
         init = [sys.executable, "-I", "-S", node_init.__file__, str(writing)]
         program = Program("init", (*_UNSHARE, *init), self._log, cgroups=self.groups.root)
@@ -245,7 +249,7 @@ def enter_argv(
     """
     procs = [shlex.quote(str(Path(one) / "cgroup.procs")) for one in cgroups]
     join = "".join(f"echo 0 > {one} && " for one in procs)
-    clean = {**ENVIRONMENT, "USER": "root", "LOGNAME": "root", "PS1": f"root@{node}:\\w# "}
+    clean = {**_SHELL, "USER": "root", "LOGNAME": "root", "PS1": f"root@{node}:\\w# "}
     if term := os.environ.get("TERM"):
         clean["TERM"] = term
     inside = ["env", "-i", "-C", "/root", *(f"{key}={value}" for key, value in clean.items())]

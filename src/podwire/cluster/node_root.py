@@ -139,8 +139,10 @@ class Machine:
     split: tuple[str, ...] = ()
 
 
-def root_plan(layout: LabLayout, name: str, ip: str, machine: Machine) -> RootPlan:
-    """The root of node `name`, whose own address is `ip`."""
+def root_plan(
+    layout: LabLayout, name: str, ip: str, machine: Machine, more: Iterable[Step] = ()
+) -> RootPlan:
+    """The root of node `name`, whose own address is `ip`; `more` steps come last."""
     base = layout.node_state(name) / "root"
     steps: list[Step] = []
     for one in machine.split:
@@ -159,6 +161,7 @@ def root_plan(layout: LabLayout, name: str, ip: str, machine: Machine) -> RootPl
     steps += _files(layout, name, ip, machine)
     if machine.init is not None:
         steps.append(Copy(OLD + str(machine.init), INIT))
+    steps += more
     return RootPlan(name, str(base), tuple(steps), INIT if machine.init else "")
 
 
