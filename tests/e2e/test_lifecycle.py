@@ -33,7 +33,7 @@ def left_of(lab: LabHarness) -> list[str]:
     found = [str(one) for one in directories if one.exists()]
     found += [one for one in machine.cgroups() if f"podwire-{lab.name}" in one]
     found += [one for one in machine.processes(f"/{lab.name}/") if "pytest" not in one]
-    found += [one for one in machine.processes(f"podwire.lab.daemon {lab.name}")]
+    found += list(machine.processes(f"podwire.lab.daemon {lab.name}"))
     found += [one for one in machine.mounts() if f"/{lab.name}/" in one]
     config = lab.home / ".kube/config"
     found += [str(config)] if config.exists() else []
@@ -68,7 +68,7 @@ def test_ten_nodes_on_a_22(other: LabHarness) -> None:
     assert len(nodes) == 10
     firsts = [one["address"] for one in other.status()["nodes"]]
     assert firsts[:3] == ["10.220.4.4", "10.220.4.35", "10.220.4.66"]
-    assert len({address for address in firsts}) == 10
+    assert len(set(firsts)) == 10
 
 
 def test_ten_nodes_on_the_24_are_refused_as_azure_does(other: LabHarness) -> None:
@@ -106,8 +106,10 @@ def test_not_root_is_refused(other: LabHarness) -> None:
         python = [
             "/usr/bin/python3",
             "-c",
-            "import os, sys; sys.path.insert(0, sys.argv[1]); os.setuid(65534); "
-            "from podwire.lab.preflight import check_root; check_root()",
+            (
+                "import os, sys; sys.path.insert(0, sys.argv[1]); os.setuid(65534); "
+                "from podwire.lab.preflight import check_root; check_root()"
+            ),
             str(Path(__file__).parents[2] / "src"),
         ]
         done = subprocess.run(python, capture_output=True, text=True, check=False)
