@@ -146,13 +146,40 @@ class Supervisor:
 
 
 async def _end(pid: int, grace: float) -> None:
-    """End a process group that was started with a session of its own."""
+    """End a process group that was started with a session of its own.
+
+    Of a program in a node the signals go to the program, and nsenter before it follows: signalled
+    itself, nsenter would die at once, take the program along unasked (it is tied), and leave it to
+    be reaped by whoever adopts orphans, for which the node's end then waits.
+    """
+    inside = _behind_nsenter(pid)
     with suppress(ProcessLookupError):
-        os.killpg(pid, signal.SIGTERM)
+        _signal(pid, inside, signal.SIGTERM)
         for _ in range(int(grace / 0.02)):
             await asyncio.sleep(0.02)
             os.killpg(pid, 0)
+        _signal(pid, inside, signal.SIGKILL)
+        for _ in range(20 if inside else 0):
+            await asyncio.sleep(0.01)
+            os.killpg(pid, 0)
         os.killpg(pid, signal.SIGKILL)
+
+
+def _behind_nsenter(pid: int) -> list[int]:
+    """The program for which nsenter `pid` waits; nothing when `pid` is the program itself."""
+    try:
+        if Path(f"/proc/{pid}/comm").read_text().strip() != "nsenter":
+            return []
+        return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
+
+
+def _signal(group: int, inside: Sequence[int], number: signal.Signals) -> None:
+    if not inside:
+        os.killpg(group, number)
+    for one in inside:
+        os.kill(one, number)
 
 
 def log_tail(program: Program, lines: int = 15) -> str:
