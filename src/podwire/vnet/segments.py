@@ -1,0 +1,141 @@
+"""The VNet's own wiring as values: what the fabric holds, once and for each NIC. No I/O.
+
+The fabric is one network namespace that routes. Three facts make it behave as Azure's does:
+- its default route leads into `lo`, so that every address is "reachable elsewhere" and the kernel's
+  ARP proxy answers any request of a NIC with the fabric's MAC, except for the NIC's own addresses;
+  a packet that takes this route is owned by nobody and dropped in the forward hook, before the
+  kernel would make a neighbour entry for it;
+- each address of a NIC is a route through the NIC's primary address, which has a permanent
+  neighbour: the fabric never asks who has an address;
+- two nft sets hold (link, MAC, address) of every NIC: what is not in them does not come in.
+
+Sources: facts of Azure's fabric (ARP, source checks); net/ipv4/arp.c (arp_process, arp_fwd_proxy).
+"""
+
+from __future__ import annotations
+
+from podwire.model.vnet import FABRIC_MAC, IMDS, WIRE_SERVER, Nic
+from podwire.model.wiring import (
+    Address,
+    Element,
+    KernelObject,
+    Neighbour,
+    Route,
+    Sysctl,
+    Table,
+    Veth,
+    Wiring,
+)
+
+FABRIC = "fabric"
+NODE = "node"
+TABLE = "vnet"
+OWNED = "owned"
+FAMILIES = ("ip", "arp")
+
+_SYSCTLS = (
+    ("net/ipv4/ip_forward", "1"),
+    ("net/ipv4/icmp_echo_ignore_broadcasts", "1"),
+    # A NIC that reaches its own or a neighbour's address through the fabric is not told better.
+    *((f"net/ipv4/conf/{scope}/send_redirects", "0") for scope in ("all", "default")),
+    *((f"net/ipv4/conf/{scope}/accept_redirects", "0") for scope in ("all", "default")),
+    *((f"net/ipv4/conf/{scope}/rp_filter", "0") for scope in ("all", "default")),
+    ("net/ipv4/conf/all/proxy_arp", "1"),
+    *((f"net/ipv6/conf/{scope}/disable_ipv6", "1") for scope in ("all", "default")),
+)
+
+_IP_RULES = f"""
+counter spoofed {{ }}
+counter unowned {{ }}
+set {OWNED} {{
+    type ifname . ether_addr . ipv4_addr
+}}
+chain guard {{
+    type filter hook prerouting priority raw; policy drop;
+    iifname . ether saddr . ip saddr @{OWNED} accept
+    iifname lo accept
+    counter name spoofed
+}}
+chain forward {{
+    type filter hook forward priority filter; policy accept;
+    oifname lo counter name unowned drop
+}}
+"""
+
+_ARP_RULES = f"""
+counter spoofed {{ }}
+set {OWNED} {{
+    type ifname . ether_addr . ipv4_addr
+}}
+chain guard {{
+    type filter hook input priority filter; policy drop;
+    iifname . ether saddr . arp saddr ip @{OWNED} jump sender
+    counter name spoofed
+}}
+chain sender {{
+    iifname . arp saddr ether . arp saddr ip @{OWNED} accept
+}}
+"""
+
+
+def fabric_wiring() -> Wiring:
+    """What the fabric holds before any NIC is there; `lo` is up already."""
+    return Wiring(
+        (
+            Table(FABRIC, "ip", TABLE, _IP_RULES),
+            Table(FABRIC, "arp", TABLE, _ARP_RULES),
+            *(Sysctl(FABRIC, name, value) for name, value in _SYSCTLS),
+            Address(FABRIC, "lo", f"{WIRE_SERVER}/32"),
+            Address(FABRIC, "lo", f"{IMDS}/32"),
+            Route(FABRIC, "0.0.0.0/0", "lo"),
+        )
+    )
+
+
+def port_wiring(nic: Nic, port: str, *, ifname: str = "eth0", mtu: int = 1500) -> Wiring:
+    """The NIC's veth pair and everything about it in the fabric, where its end is called `port`.
+
+    The guard's elements come first: the node's first frame is not lost.
+    """
+    return Wiring(
+        (
+            *_owned(nic, port),
+            Veth(
+                place=FABRIC,
+                name=port,
+                peer_place=NODE,
+                peer_name=ifname,
+                mac=FABRIC_MAC,
+                peer_mac=nic.mac,
+                mtu=mtu,
+            ),
+            Sysctl(FABRIC, f"net/ipv4/neigh/{port}/proxy_delay", "0"),
+            Neighbour(FABRIC, port, nic.primary, nic.mac),
+            Route(FABRIC, f"{nic.primary}/32", port),
+            *(
+                Route(FABRIC, f"{address}/32", port, via=nic.primary, onlink=True)
+                for address in nic.secondaries
+            ),
+        )
+    )
+
+
+def _owned(nic: Nic, port: str) -> list[KernelObject]:
+    return [
+        Element(FABRIC, family, TABLE, OWNED, f"{port} . {nic.mac} . {address}")
+        for family in FAMILIES
+        for address in nic.addresses
+    ]
+
+
+def node_wiring(nic: Nic, *, ifname: str = "eth0") -> Wiring:
+    """What the node gets from Azure's DHCP: its primary address and three routes."""
+    gateway = nic.subnet.gateway
+    return Wiring(
+        (
+            Address(NODE, ifname, f"{nic.primary}/{nic.subnet.network.prefixlen}"),
+            Route(NODE, "0.0.0.0/0", ifname, via=gateway),
+            Route(NODE, f"{WIRE_SERVER}/32", ifname, via=gateway),
+            Route(NODE, f"{IMDS}/32", ifname, via=gateway),
+        )
+    )
