@@ -44,7 +44,7 @@ def kubeconfig(
 
 
 def to_yaml(document: Document) -> bytes:
-    return yaml.safe_dump(document, sort_keys=False, allow_unicode=True).encode()
+    return yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=1 << 30).encode()
 
 
 def write_kubeconfig(path: Path, document: Document) -> None:
