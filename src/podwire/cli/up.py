@@ -12,9 +12,10 @@ import click
 from podwire.cli.options import lab_option
 from podwire.cli.output import StepDisplay, stderr, table
 from podwire.cluster import user_kubeconfig
+from podwire.cluster.pki import Pki
 from podwire.lab import control, preflight
 from podwire.lab.defaults import document_cluster
-from podwire.lab.store import cluster_body
+from podwire.lab.store import Store, cluster_body
 from podwire.model.aks_rules import check_cluster
 from podwire.model.cluster import ClusterSpec
 from podwire.model.layout import LabLayout
@@ -50,8 +51,9 @@ def up(layout: LabLayout, workload: bool, **options: Any) -> None:
     check_cluster(spec)
     preflight.check_root()
     preflight.check_resources(layout, spec.node_count)
-    kubeconfig = user_kubeconfig.user_path()
-    user_kubeconfig.check_free(kubeconfig, spec.name, layout.name)
+    kubeconfig = user_kubeconfig.kubeconfig_path()
+    user = user_kubeconfig.user_name(spec.resource_group, spec.name)
+    user_kubeconfig.check(kubeconfig, lab=layout.name, context=spec.name, user=user)
     control.ensure_daemon(layout)
     wanted = {
         "cluster": cluster_body(spec),
@@ -63,7 +65,20 @@ def up(layout: LabLayout, workload: bool, **options: Any) -> None:
     with StepDisplay() as display:
         for event in control.request(layout, {"op": "up", "wanted": wanted}):
             display.show(event)
+    _merge(layout, spec, kubeconfig, user)
     _tell(layout, spec, workload)
+
+
+def _merge(layout: LabLayout, spec: ClusterSpec, path: Path, user: str) -> None:
+    """Noted first, so that `down` finds the entry also when we are ended in between."""
+    store = Store(layout.store)
+    store.put("setting", "merged", {"path": str(path)})
+    store.close()
+    api = control.ask(layout, op="status")["cluster"]["api"]
+    admin = Pki(layout.pki).credential("admin")
+    user_kubeconfig.merge(
+        path, lab=layout.name, context=spec.name, user=user, server=api, credential=admin
+    )
 
 
 def _spec(layout: LabLayout, options: dict[str, Any]) -> ClusterSpec:

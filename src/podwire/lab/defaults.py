@@ -9,7 +9,7 @@ from podwire.model.vnet import Subnet, VNet
 
 def document_cluster(lab: str, *, vnet_cidr: str, subnet_cidr: str) -> ClusterSpec:
     """azurecni-cluster in NetworkLab; another lab's cluster carries that lab's name as well."""
-    subnets = (
+    subnets: tuple[Subnet, ...] = (
         Subnet("kubenet", "10.220.1.0/24"),
         Subnet("azurecni", subnet_cidr),
         Subnet("services", "10.220.3.0/24"),

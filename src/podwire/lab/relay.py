@@ -9,6 +9,9 @@ import asyncio
 import socket
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
+
+from podwire.kernel.netns import NetNamespace
 
 _CHUNK = 64 * 1024
 
@@ -56,6 +59,34 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
             await writer.drain()
         if writer.can_write_eof():
             writer.write_eof()
+
+
+def listen_in(space: NetNamespace, address: str, port: int) -> socket.socket:
+    """A listening socket in the network namespace `space`."""
+    listener = space.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind((address, port))
+    listener.listen(128)
+    listener.setblocking(False)
+    return listener
+
+
+def connect_in(space: NetNamespace, address: str, port: int) -> socket.socket:
+    return _connected(space.socket(socket.AF_INET, socket.SOCK_STREAM), (address, port))
+
+
+def connect_unix(path: Path) -> socket.socket:
+    return _connected(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM), str(path))
+
+
+def _connected(made: socket.socket, target: tuple[str, int] | str) -> socket.socket:
+    try:
+        made.connect(target)
+    except OSError:
+        made.close()
+        raise
+    made.setblocking(False)
+    return made
 
 
 def loopback_listener(port: int = 0) -> socket.socket:

@@ -16,7 +16,7 @@ from pathlib import Path
 from podwire.cluster import user_kubeconfig
 from podwire.cluster.cgroups import LabCgroups
 from podwire.lab.control import daemon_pid
-from podwire.lab.store import Store, cluster_from
+from podwire.lab.store import Store
 from podwire.model.errors import PodwireError
 from podwire.model.layout import LabLayout
 
@@ -78,8 +78,7 @@ def remove_kubeconfig_entry(layout: LabLayout) -> None:
     finally:
         store.close()
     if merged is not None:
-        spec = cluster_from(merged["cluster"])
-        user_kubeconfig.remove(Path(merged["path"]), spec, layout.name)
+        user_kubeconfig.remove(Path(merged["path"]), lab=layout.name)
 
 
 def _remove_tree(directory: Path, troubles: list[str]) -> None:

@@ -1,0 +1,18 @@
+"""What a booted node is given beside its programs: the CNI plugin and the reader's tools."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from podwire.cluster.node import Node
+from podwire.cluster.nodetools import install_node_tools
+from podwire.cni.install import install as install_cni
+
+_PLACES = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin")
+
+
+def furnish(node: Node) -> None:
+    """Install azure-vnet, crictl, and a docker command where the machine has none."""
+    install_cni(node.root)
+    has_docker = any(Path(one, "docker").exists() for one in _PLACES)
+    install_node_tools(node.root, docker=not has_docker)
