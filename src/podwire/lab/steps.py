@@ -60,12 +60,15 @@ async def carry_out(steps: Sequence[Step], emit: Emit) -> None:
         async with asyncio.TaskGroup() as group:
             for step in steps:
                 group.create_task(_run(step, done, emit), name=step.name)
-    except* PodwireError as failures:
+    except BaseExceptionGroup as group:
+        failures = group.subgroup(PodwireError)
+        if failures is None:
+            raise
         raise _first(failures) from None
 
 
-def _first(failures: BaseExceptionGroup[PodwireError]) -> PodwireError:
-    first = failures.exceptions[0]
+def _first(group: BaseExceptionGroup[PodwireError]) -> PodwireError:
+    first = group.exceptions[0]
     return _first(first) if isinstance(first, BaseExceptionGroup) else first
 
 
