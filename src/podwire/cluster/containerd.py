@@ -13,11 +13,13 @@ from pathlib import Path
 
 from podwire.cluster.node import Node
 from podwire.cluster.node_root import File, Link, Step
+from podwire.cluster.packages import unpack
 from podwire.kernel.process import Program, log_tail
 from podwire.model.errors import UnavailableError
+from podwire.model.progress import Progress, silent
 
 PACKAGES = ("containerd", "runc", "containernetworking-plugins")
-"""Debian packages whose unpacked tree `containerd_steps` takes."""
+"""Debian packages; installing them would start containerd on the machine."""
 SANDBOX_IMAGE = "mcr.microsoft.com/oss/kubernetes/pause:1.3.1"
 SOCKET = "/run/containerd/containerd.sock"
 CONFIG = "/etc/containerd/config.toml"
@@ -62,6 +64,11 @@ disabled_plugins = [{unused}]
 """
 
 
+def containerd_packages(cache: Path, progress: Progress = silent) -> Path:
+    """The tree of PACKAGES, unpacked in the cache and not installed. Raises UnavailableError."""
+    return unpack(PACKAGES, cache / "containerd", progress, cache=cache)
+
+
 def containerd_config(registry: str = "", sandbox_image: str = SANDBOX_IMAGE) -> str:
     """The configuration (TOML). registry: further tables, which say where images are pulled."""
     unused = ", ".join(f'"{one}"' for one in _UNUSED)
@@ -72,8 +79,8 @@ def containerd_config(registry: str = "", sandbox_image: str = SANDBOX_IMAGE) ->
 def containerd_steps(
     packages: Path, registry: str = "", sandbox_image: str = SANDBOX_IMAGE
 ) -> tuple[Step, ...]:
-    """What containerd needs on a node, for `Node.steps`. packages: the tree of PACKAGES unpacked,
-    which the node must see under the same path (the cache is).
+    """What containerd needs on a node, for `Node.steps`. packages: see `containerd_packages`;
+    the node must see it under the same path, as it does the cache.
 
     Raises UnavailableError naming what the tree lacks.
     """

@@ -14,7 +14,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -105,7 +105,9 @@ class Node:
             raise ProcessError(f"node {self.name} is down; see {self._log}")
         return Path(f"/proc/{self.pid}/root")
 
-    def program(self, name: str, argv: Sequence[str]) -> Program:
+    def program(
+        self, name: str, argv: Sequence[str], env: Mapping[str, str] | None = None
+    ) -> Program:
         """A program on this node, in its namespaces and cgroups, for a Supervisor. Up only."""
         if self.pid is None or self.groups is None:
             raise ProcessError(f"node {self.name} is down, so {name} cannot run on it")
@@ -114,7 +116,7 @@ class Node:
             argv=tuple(argv),
             log=self.layout.node_log(self.name, name),
             node=self.name,
-            env=_DAEMONS,
+            env={**_DAEMONS, **(env or {})},
             namespaces=self.pid,
             cgroups=self.groups.leaf,
         )
