@@ -125,7 +125,11 @@ class ApiClient:
         """
         target = f"{path}?{urlencode(query)}" if query else path
         content = b"" if body is None else json.dumps(body).encode()
-        answer: Object = json.loads(await self._send(method, target, content, kind))
+        received = await self._send(method, target, content, kind)
+        try:
+            answer: Object = json.loads(received)
+        except ValueError as error:
+            raise UnavailableError(f"{method} {target}: the answer is no JSON: {error}") from error
         return answer
 
     async def _send(self, method: str, target: str, content: bytes, kind: str) -> bytes:
@@ -205,7 +209,7 @@ def _encode(address: tuple[str, int], method: str, target: str, content: bytes, 
 
 async def _read_response(reader: asyncio.StreamReader) -> _Response:
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
-    status = int(head[0].split(" ", 2)[1])
+    status = int(head[0][9:12])
     pairs = (line.partition(":") for line in head[1:] if line)
     headers = {name.strip().lower(): value.strip().lower() for name, _, value in pairs}
     keep = headers.get("connection") != "close"

@@ -94,7 +94,7 @@ def test_keys_are_the_owner_s_alone(pki):
     assert stat.S_IMODE(pki.directory.stat().st_mode) == 0o700
     keys = list(pki.directory.glob("*.key"))
     assert {stat.S_IMODE(one.stat().st_mode) for one in keys} == {0o600}
-    assert len(keys) == 11 + 1 + 2 * len(NODES)
+    assert len(keys) == 12 + 1 + 2 * len(NODES)
 
 
 def test_lifetimes(pki):
