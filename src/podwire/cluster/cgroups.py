@@ -140,7 +140,7 @@ class LabCgroups:
             text = json.loads(record.read_text())
             roots = tuple(Path(one) for one in text["roots"])
             return cls(roots, text["v2"], record, tuple(text["lent"]))
-        except (FileNotFoundError, ValueError, KeyError):
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
 
     def group(self, name: str) -> tuple[Path, ...]:
