@@ -97,6 +97,10 @@ def _check(argv: Sequence[str], code: int, said: Sequence[str]) -> None:
         return
     how = f"signal {-code}" if code < 0 else f"exit {code}"
     tail = "\n".join(line for line in said if line.strip()).strip().splitlines()[-_TAIL:]
-    raise ProcessError(
-        f"{' '.join(argv[:3])} ... failed ({how}): " + ("\n  ".join(tail) or "no message")
-    )
+    raise ProcessError(f"{_short(argv)} failed ({how}): " + ("\n  ".join(tail) or "no message"))
+
+
+def _short(argv: Sequence[str]) -> str:
+    """The program and its first words, without options."""
+    words = [word for word in argv[1:] if not word.startswith("-") and "=" not in word]
+    return " ".join([argv[0], *words[:3]])[:100]

@@ -114,7 +114,7 @@ def build(
     """
     check_room(root)
     shutil.rmtree(root / "tmp", ignore_errors=True)
-    (root / "tmp").mkdir(parents=True)
+    (root / "tmp").mkdir(parents=True, exist_ok=True)
     shop = Workshop(root, toolchain(root, cache, portion(progress, 0.0, 0.03)))
     version = _go_version(shop)
     _once(
