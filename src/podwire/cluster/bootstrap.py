@@ -32,7 +32,7 @@ KUBELET_ADMIN: Object = {
 """Lets the API server ask kubelets for logs, exec, port-forward, stats (the role is built in)."""
 
 
-async def apply_bootstrap(client: ApiClient, extra: Iterable[Object] = ()) -> None:
+async def apply_bootstrap(client: ApiClient, extra: Iterable[Object | None] = ()) -> None:
     """Apply what every lab cluster has, then `extra` objects (as DNS). Idempotent.
 
     The API server must be ready: it makes the built-in roles before it says so.
@@ -40,13 +40,14 @@ async def apply_bootstrap(client: ApiClient, extra: Iterable[Object] = ()) -> No
     await apply_objects(client, (KUBELET_ADMIN, *extra))
 
 
-async def apply_objects(client: ApiClient, objects: Iterable[Object]) -> None:
+async def apply_objects(client: ApiClient, objects: Iterable[Object | None]) -> None:
     """Server-side apply of any objects, in order, one request each (5 ms; kubectl takes a second).
 
+    None, which an empty document of a YAML stream is, is skipped.
     Raises InvalidInputError for a kind that the API does not know, ApiError for what it refuses.
     """
     known: dict[str, Object] = {}
-    for one in objects:
+    for one in (one for one in objects if one is not None):
         version = str(one.get("apiVersion", ""))
         if version not in known:
             known[version] = await client.get(_group_path(version))

@@ -44,6 +44,14 @@ def user_name(resource_group: str, cluster: str) -> str:
     return f"clusterUser_{resource_group}_{cluster}"
 
 
+def check(path: Path, *, lab: str, context: str, user: str) -> None:
+    """Raise InvalidInputError if `merge` would refuse; changes nothing and takes no lock."""
+    target = _target(path)
+    if _status(target) is not None:
+        with _naming(path):
+            merged(_read(target), LabEntry(lab, context, user, {}, {}))
+
+
 def merge(
     path: Path, *, lab: str, context: str, user: str, server: str, credential: Credential
 ) -> None:

@@ -10,7 +10,7 @@ import yaml
 
 from podwire.cluster import user_kubeconfig
 from podwire.cluster.pki import Credential
-from podwire.cluster.user_kubeconfig import kubeconfig_path, merge, remove, user_name
+from podwire.cluster.user_kubeconfig import check, kubeconfig_path, merge, remove, user_name
 from podwire.model.errors import InvalidInputError, UnavailableError
 
 FOREIGN = """\
@@ -128,6 +128,17 @@ def test_symlink_stays_a_symlink(add, config, tmp_path):
     remove(link, lab="podwire")
     assert link.is_symlink()
     assert load(config)["current-context"] == "work"
+
+
+def test_check_refuses_what_merge_would_and_writes_nothing(config, tmp_path):
+    names = {"lab": "podwire", "context": "azurecni-cluster", "user": "me-too"}
+    check(tmp_path / "none" / "config", **names)
+    check(config, **names)
+    with pytest.raises(InvalidInputError, match=f"{config}.*'work'"):
+        check(config, **{**names, "context": "work"})
+    assert config.read_text() == FOREIGN
+    assert not (tmp_path / "none").exists()
+    assert [one.name for one in config.parent.iterdir()] == ["config"]
 
 
 def test_symlink_that_goes_in_circles(add, tmp_path):
