@@ -102,19 +102,25 @@ class Database:
             raise UnavailableError(
                 f"{self.path} holds no ledger of this boot; no pod was wired yet"
             )
+        self._make_directory()
         with locked(self._lock, wait=self._wait):
             connection = self._connect()
             if not self._is_ready(connection):
                 self._make(connection, self._create)
             return connection
 
+    def _make_directory(self) -> None:
+        directory = os.path.dirname(self.path)
+        try:
+            os.makedirs(directory, mode=0o755, exist_ok=True)
+        except OSError as error:
+            raise CniError(IO_FAILURE, f"cannot make {directory}: {error.strerror}") from error
+
     @property
     def _lock(self) -> str:
         return f"{self.path}.lock"
 
     def _connect(self) -> sqlite3.Connection:
-        if self._create is not None:
-            os.makedirs(os.path.dirname(self.path), mode=0o755, exist_ok=True)
         connection = sqlite3.connect(
             self.path, timeout=self._wait, isolation_level=None, check_same_thread=False
         )

@@ -109,8 +109,9 @@ class Ledger:
         """The pool that pods get their addresses from; an empty one when no source has told yet."""
         return next(iter(self.pools()), Pool("", "", "", "", 0, 0, None))
 
-    def find(self, container_id: str, ifname: str, host_link: str = "") -> Lease | None:
-        which = (container_id, ifname, host_link or "-")
+    def find(self, container_id: str, ifname: str, mac: str = "") -> Lease | None:
+        """mac: the pod's; finds the lease also when only the kernel told of it."""
+        which = (container_id, ifname, mac or "-")
         return self._database.read(lambda db: next(rows.select(db, rows.IS, which), None))
 
     def holding(self, container_id: str) -> list[Lease]:
@@ -207,7 +208,7 @@ class Ledger:
         return self._database.run(work)
 
     def _own(self, db: sqlite3.Connection, holder: Holder) -> Lease | None:
-        which = (holder.container_id, holder.ifname, holder.host_link or "-")
+        which = (holder.container_id, holder.ifname, holder.mac or "-")
         have = next(rows.select(db, rows.IS, which), None)
         if have is not None and have.state != ATTACHED:
             raise CniError(
@@ -277,13 +278,14 @@ class Ledger:
         self._database.run(work)
 
     def release(self, container_id: str, ifname: str = "") -> list[Lease]:
-        """Free at once what the container holds (on one interface, or all): there is no network.
+        """Free at once what the container holds (on one interface, or all) and others wired.
 
-        An unknown container holds nothing. Returns what was freed.
+        An address that azure-vnet wired is freed by its DEL alone. An unknown container holds
+        nothing. Returns what was freed.
         """
         freed = []
         for lease in self.holding(container_id):
-            if ifname and lease.ifname != ifname:
+            if lease.host_link or (ifname and lease.ifname != ifname):
                 continue
             claimed = self.begin_release(lease)
             if claimed is not None:

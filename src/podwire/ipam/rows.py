@@ -26,8 +26,8 @@ TABLES = (
 )
 _COLUMNS = ", ".join(field.name for field in fields(Lease))
 HOLDER = tuple(field.name for field in fields(Holder))
-# A lease is found by its container, or by its host link when only the kernel told of it.
-IS = "((container_id = ? AND ifname = ?) OR (container_id = '' AND host_link = ?))"
+# A lease is found by its container, or by the pod's MAC when only the kernel told of it.
+IS = "((container_id = ? AND ifname = ?) OR (container_id = '' AND mac = ?))"
 
 
 def select(db: sqlite3.Connection, where: str, values: tuple[object, ...] = ()) -> Iterator[Lease]:

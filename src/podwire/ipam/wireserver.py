@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from podwire.ipam.source import Card, parse_interfaces
 from podwire.model.errors import UnavailableError
+from podwire.model.vnet import WIRE_SERVER
 
-URL = "http://168.63.129.16/machine/plugins?comp=nmagent&type=getinterfaceinfov1"
+URL = f"http://{WIRE_SERVER}/machine/plugins?comp=nmagent&type=getinterfaceinfov1"
 TIMEOUT = 5.0
 """Seconds for the connection, and again for each piece of the answer."""
 _LARGEST = 4 << 20

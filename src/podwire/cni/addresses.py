@@ -1,0 +1,113 @@
+"""Where a pod's address comes from: the ledger in this process, or another IPAM plugin.
+
+Must not know how a pod is wired.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from contextlib import suppress
+
+from podwire.cni import delegate
+from podwire.cni.log import Log
+from podwire.cni.settings import Settings
+from podwire.ipam.lease import ATTACHED, OWN_IPAM, Holder, Lease
+from podwire.ipam.ledger import Ledger
+from podwire.ipam.wireserver import fetch
+from podwire.model.cni import (
+    DELEGATE_FAILED,
+    FAILED,
+    TRY_AGAIN,
+    CniError,
+    Dns,
+    IpConfig,
+    PodRoute,
+    Request,
+    Result,
+)
+from podwire.model.errors import PodwireError, UnavailableError
+from podwire.model.vnet import WIRE_SERVER
+
+DNS = (WIRE_SERVER,)
+
+
+def refresh(ledger: Ledger, settings: Settings, log: Log) -> None:
+    """Ask the wire server when the ledger wants it; without an answer, go on with what is known.
+
+    Raises CniError 11 when nothing is known.
+    """
+    if not ledger.wants_refresh():
+        return
+    log.write(f"[ipam] Wireserver call {settings.wire_server_url} to retrieve IP List")
+    try:
+        cards = fetch(settings.wire_server_url, timeout=settings.wire_server_timeout)
+    except UnavailableError as error:
+        log.write(f"[ipam] {error}")
+        if not ledger.pools():
+            raise CniError(
+                TRY_AGAIN, f"Failed to allocate pool: Invalid address space: {error}"
+            ) from error
+        return
+    ledger.merge(cards)
+    log.write("[ipam] merging address space")
+
+
+def take(
+    ledger: Ledger, holder: Holder, request: Request, settings: Settings, *, mac: str = ""
+) -> Lease:
+    """A pending lease with an address; or the attached one that the holder has already.
+
+    Raises CniError with the text that azure-vnet gives its caller.
+    """
+    if holder.ipam != OWN_IPAM:
+        return _delegated(ledger, holder, request)
+    try:
+        return ledger.allocate(holder, mac=mac, cooling_seconds=settings.cooling_seconds)
+    except CniError as error:
+        if error.code == TRY_AGAIN:
+            raise
+        chain = f"Failed to allocate pool: Failed to delegate: {error.msg}"
+        raise CniError(error.code, chain, error.details) from error
+
+
+def give_back(lease: Lease, request: Request) -> None:
+    """Tell the IPAM plugin that gave the address; our own ledger is told by its row's end."""
+    if lease.ipam == OWN_IPAM:
+        return
+    holder = {
+        "CNI_CONTAINERID": lease.container_id,
+        "CNI_IFNAME": lease.ifname,
+        "CNI_NETNS": lease.netns,
+    }
+    delegate.call(lease.ipam, "DEL", request, holder)
+
+
+def ipam_result(lease: Lease, nameservers: tuple[str, ...] = ()) -> Result:
+    """What azure-vnet-ipam answers for a lease."""
+    everything = "::/0" if ":" in lease.address else "0.0.0.0/0"
+    return Result(
+        ips=(IpConfig(lease.cidr, lease.gateway),),
+        routes=(PodRoute(everything, lease.gateway),),
+        dns=Dns(nameservers or DNS),
+    )
+
+
+def _delegated(ledger: Ledger, holder: Holder, request: Request) -> Lease:
+    """The lease is journalled first, so that a death in between gives the address back."""
+    lease = ledger.reserve(holder)
+    if lease.state == ATTACHED:
+        return lease
+    try:
+        result = delegate.call(holder.ipam, "ADD", request)
+        one = next((ip for ip in (result.ips if result else ()) if ip.family == "4"), None)
+        if one is None:
+            raise CniError(DELEGATE_FAILED, f"{holder.ipam} gave no IPv4 address")
+        subnet = str(ipaddress.ip_interface(one.address).network)
+        if not one.gateway:
+            raise CniError(FAILED, f"{holder.ipam} gave {one.address} without a gateway")
+        return ledger.assign(lease, one.address.partition("/")[0], subnet, one.gateway)
+    except BaseException:
+        with suppress(PodwireError):  # not given back: the lease stays, and is recovered later
+            give_back(lease, request)
+            ledger.free(lease)
+        raise

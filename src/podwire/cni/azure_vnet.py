@@ -1,0 +1,331 @@
+"""azure-vnet, the network plugin: ADD, DEL and CHECK of a pod's attachment in bridge mode.
+
+Source: CNI specification 1.0.0; Azure CNI v1.1.8 (configuration, names, log, error texts).
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from podwire.cni import delegate, pods
+from podwire.cni.addresses import DNS, ipam_result, refresh, take
+from podwire.cni.gotext import config_text, request_text, result_text
+from podwire.cni.log import Log
+from podwire.cni.node import DEFAULT_BRIDGE, Node, find_node, wire_node
+from podwire.cni.settings import Settings
+from podwire.ipam.lease import ATTACHED, OWN_IPAM, Holder, Lease, Survivor
+from podwire.ipam.ledger import Ledger
+from podwire.kernel.netns import NetNamespace
+from podwire.kernel.pods import wired_pods
+from podwire.kernel.wire import describe, observe
+from podwire.model.bridge_mode import HOST, POD, endpoint_id, host_veth_name, pod_mac
+from podwire.model.cni import (
+    CHECK_FAILED,
+    FAILED,
+    INVALID_CONFIG,
+    INVALID_ENVIRONMENT,
+    KERNEL_REFUSED,
+    NO_ADDRESS,
+    TRY_AGAIN,
+    UNKNOWN_CONTAINER,
+    CniError,
+    Dns,
+    Interface,
+    IpConfig,
+    PodRoute,
+    Request,
+    Result,
+)
+from podwire.model.errors import KernelError, PodwireError
+from podwire.model.netconf import NetConf
+from podwire.model.wiring import Difference, Veth, Wiring, diff
+
+
+class AzureVnet:
+    """The plugin in one process. Each verb logs its call, also when it fails."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._log = Log(os.path.join(settings.log_dir, "azure-vnet.log"))
+
+    def add(self, request: Request) -> Result:
+        """Give the pod its network; once more, the same answer. Raises PodwireError; then nothing
+        of this call is left, or a later call removes it."""
+        with self._call(request) as done:
+            conf = self._read(request)
+            _refuse_other_modes(conf)
+            with NetNamespace.current() as host, self._ledger(conf.bridge, host) as ledger:
+                pods.recover(ledger, request, host, self._log)
+                with _pod_namespace(request, host) as pod:
+                    result = self._add(request, conf, ledger, {HOST: host, POD: pod})
+            done["result"] = result
+            return result
+
+    def delete(self, request: Request) -> None:
+        """Take the pod's network away. Nothing of it being there is success."""
+        with self._call(request):
+            network, bridge = _names(request.config)
+            with NetNamespace.current() as host, self._ledger(bridge, host) as ledger:
+                pods.recover(ledger, request, host, self._log)
+                self._delete(request, network, ledger, host)
+
+    def check(self, request: Request) -> None:
+        """Raises CniError 104 with each difference between the kernel and the wiring, in words."""
+        with self._call(request):
+            conf = self._read(request)
+            _refuse_other_modes(conf)
+            with NetNamespace.current() as host, self._ledger(conf.bridge, host) as ledger:
+                lease = self._attached(request, conf, ledger)
+                node = find_node(conf, ledger, host)
+                with _pod_namespace(request, host) as pod:
+                    wanted = node.wiring + pods.wiring_of(lease, node)
+                    found = diff(wanted, observe(wanted, {HOST: host, POD: pod}))
+            said = [_words(one) for one in found] + _against_previous(conf, lease)
+            if said:
+                raise CniError(
+                    CHECK_FAILED, f"the pod's network is not as wired: {'; '.join(said)}"
+                )
+
+    def crashed(self, trace: str) -> None:
+        self._log.write(f"[azure-vnet] [cni-net] {trace}")
+
+    def _add(
+        self, request: Request, conf: NetConf, ledger: Ledger, places: dict[str, NetNamespace]
+    ) -> Result:
+        if conf.ipam.type in ("", OWN_IPAM):
+            refresh(ledger, self._settings, self._log)
+        node = wire_node(conf, ledger, places[HOST], self._settings, self._log)
+        holder = _holder(request, conf, node.bridge)
+        lease = self._take(request, conf, ledger, holder, node, places[HOST])
+        if not lease.subnet:  # the kernel told of it, and the wire server lists it no more
+            pods.remove(ledger, lease, request, places[HOST], self._log)
+            lease = self._take(request, conf, ledger, holder, node, places[HOST])
+        if lease.state == ATTACHED:
+            have = pods.wiring_of(lease, node)
+            if lease.container_id and not diff(have, observe(have, places)):
+                return _result(lease, node, conf, places)
+            lease = ledger.take_over(lease, holder)
+        try:
+            self._log.write(
+                f"[cni-net] Creating endpoint {endpoint_id(request.container_id, request.ifname)}."
+            )
+            pods.wire(ledger, lease, node, places, self._log)
+            return _result(lease, node, conf, places)
+        except BaseException as error:
+            self._roll_back(ledger, lease, request, places[HOST])
+            if isinstance(error, KernelError):
+                raise CniError(KERNEL_REFUSED, f"Failed to create endpoint: {error}") from error
+            raise
+
+    def _take(
+        self,
+        request: Request,
+        conf: NetConf,
+        ledger: Ledger,
+        holder: Holder,
+        node: Node,
+        host: NetNamespace,
+    ) -> Lease:
+        """An address for the pod, from what pods that are gone still hold when nothing is free."""
+        subnet = ledger.pool().subnet or node.uplink.addresses[0]
+        self._log.write(f"[cni-net] Found network {conf.name} with subnet {subnet}.")
+        self._log.write(f"[cni] Calling plugin {holder.ipam} ADD nwCfg:{config_text(conf)}.")
+        try:
+            lease = take(ledger, holder, request, self._settings, mac=node.uplink.mac)
+        except CniError as error:
+            full = error.code == NO_ADDRESS
+            if not full or not pods.reclaim(ledger, request, host, self._log):
+                self._log.write(f"[cni] Plugin {holder.ipam} returned err:{error}.")
+                raise
+            lease = take(ledger, holder, request, self._settings, mac=node.uplink.mac)
+        told = result_text(ipam_result(lease, conf.dns.nameservers), interfaces=False)
+        self._log.write(f"[cni] Plugin {holder.ipam} returned result:{told}, err:<nil>.")
+        return lease
+
+    def _roll_back(
+        self, ledger: Ledger, lease: Lease, request: Request, host: NetNamespace
+    ) -> None:
+        self._log.write("CNI error. Delete Endpoint and rules that are created.")
+        try:
+            pods.remove(ledger, lease, request, host, self._log)
+        except PodwireError as error:
+            self._log.write(f"[cni-net] Cannot undo yet: {error}; the next call does.")
+
+    def _delete(self, request: Request, network: str, ledger: Ledger, host: NetNamespace) -> None:
+        names = (network, request.container_id, request.ifname)
+        label = endpoint_id(request.container_id, request.ifname)
+        deadline = time.monotonic() + self._settings.lock_wait
+        while True:
+            lease = ledger.find(request.container_id, request.ifname, pod_mac(*names))
+            if lease is None:
+                break
+            self._log.write(f"[net] Deleting endpoint {label} from network {network}.")
+            try:
+                if pods.remove(ledger, lease, request, host, self._log):
+                    return
+            except KernelError as error:
+                raise CniError(TRY_AGAIN, f"failed to delete endpoint: {error}") from error
+            if time.monotonic() > deadline:
+                raise CniError(TRY_AGAIN, f"{label} is {lease.state} in process {lease.owner_pid}")
+            time.sleep(0.02)
+        self._log.write(f"[cni-net] Endpoint {label} holds no address.")
+        pods.unwire_link(host_veth_name(*names), request.ifname, host)
+        _give_back_unknown(request)
+
+    def _attached(self, request: Request, conf: NetConf, ledger: Ledger) -> Lease:
+        mac = pod_mac(conf.name, request.container_id, request.ifname)
+        lease = ledger.find(request.container_id, request.ifname, mac)
+        if lease is None or not lease.container_id:
+            raise CniError(
+                UNKNOWN_CONTAINER,
+                f"Endpoint not found: container {request.container_id} has no {request.ifname} "
+                "here; ADD it again",
+            )
+        if lease.state != ATTACHED:
+            raise CniError(TRY_AGAIN, f"{request.ifname} is {lease.state} in another call")
+        return lease
+
+    def _read(self, request: Request) -> NetConf:
+        conf = NetConf.parse(request.config)
+        self._log.write(f"[cni-net] Read network configuration {config_text(conf)}.")
+        return conf
+
+    def _ledger(self, bridge: str, host: NetNamespace) -> Ledger:
+        name = bridge or DEFAULT_BRIDGE
+
+        def survivors() -> Iterator[Survivor]:
+            for one in wired_pods(host, name):
+                self._log.write(f"[ipam] Adopting {one.ip}, which the kernel shows in use.")
+                yield Survivor(one.ip, one.mac, one.host_link, name)
+
+        state_dir, wait = self._settings.state_dir, self._settings.lock_wait
+        return Ledger.open(state_dir, survivors=survivors, wait=wait)
+
+    @contextmanager
+    def _call(self, request: Request) -> Iterator[dict[str, Result]]:
+        """The first and the last line of a call."""
+        started = time.monotonic()
+        verb, done = request.command, dict[str, Result]()
+        self._log.write(f"[cni-net] Processing {verb} command with args {request_text(request)}.")
+        try:
+            yield done
+        except BaseException as error:
+            details = f" ({error.details})" if isinstance(error, CniError) and error.details else ""
+            self._log.write(f"[azure-vnet] [cni-net] {error}{details}.")
+            self._log.write(self._completion(request, f"err:{error}", started))
+            raise
+        said = f"result:{result_text(done['result'], interfaces=True)} " if done else ""
+        self._log.write(self._completion(request, f"{said}err:<nil>", started))
+
+    def _completion(self, request: Request, said: str, started: float) -> str:
+        pod = f"{request.pod_namespace}/{request.pod_name}"
+        if not request.pod_name:
+            pod = request.container_id
+        took = (time.monotonic() - started) * 1000
+        return (
+            f"[cni-net] {request.command} command completed with {said}. "
+            f"Pod:{pod} Duration:{took:.1f}ms"
+        )
+
+
+def _give_back_unknown(request: Request) -> None:
+    """A foreign IPAM plugin hears of a DEL also when no lease tells that it gave an address."""
+    ipam = request.config.get("ipam")
+    kind = ipam.get("type") if isinstance(ipam, dict) else None
+    if isinstance(kind, str) and kind not in ("", OWN_IPAM):
+        delegate.call(kind, "DEL", request)
+
+
+def _refuse_other_modes(conf: NetConf) -> None:
+    if conf.mode != "bridge":
+        raise CniError(
+            INVALID_CONFIG,
+            f"network configuration: mode is {conf.mode!r}; this version wires pods in bridge "
+            "mode: set mode to bridge",
+        )
+    if conf.multi_tenancy:
+        raise CniError(
+            INVALID_CONFIG,
+            "network configuration: multiTenancy is true; this version has no CNS to ask: "
+            "set it to false",
+        )
+
+
+def _holder(request: Request, conf: NetConf, bridge: str) -> Holder:
+    names = (conf.name, request.container_id, request.ifname)
+    return Holder(
+        container_id=request.container_id,
+        ifname=request.ifname,
+        netns=request.netns,
+        pod_namespace=request.pod_namespace,
+        pod_name=request.pod_name,
+        network=conf.name,
+        host_link=host_veth_name(*names),
+        mac=pod_mac(*names),
+        bridge=bridge,
+        ipam=conf.ipam.type or OWN_IPAM,
+    )
+
+
+def _pod_namespace(request: Request, host: NetNamespace) -> NetNamespace:
+    try:
+        pod = NetNamespace.open(request.netns)
+    except KernelError as error:
+        raise CniError(FAILED, f"Failed to create endpoint: {error}") from error
+    if pod.inode == host.inode:
+        pod.close()
+        raise CniError(
+            INVALID_ENVIRONMENT, f"CNI_NETNS {request.netns} is the node's own network namespace"
+        )
+    return pod
+
+
+def _names(config: Any) -> tuple[str, str]:
+    """Network and bridge of a configuration that may be wrong otherwise: DEL must still work."""
+    name, bridge = config.get("name"), config.get("bridge")
+    return (
+        name if isinstance(name, str) and name else "azure",
+        bridge if isinstance(bridge, str) else "",
+    )
+
+
+def _result(lease: Lease, node: Node, conf: NetConf, places: dict[str, NetNamespace]) -> Result:
+    """The pod's link is the second one: portmap skips addresses of links without a sandbox."""
+    veths = Wiring.of(one for one in pods.wiring_of(lease, node) if isinstance(one, Veth))
+    seen = next((one for one in observe(veths, places) if isinstance(one, Veth)), None)
+    return Result(
+        interfaces=(
+            Interface(lease.host_link, (seen.mac if seen else None) or ""),
+            Interface(lease.ifname, lease.mac, lease.netns),
+        ),
+        ips=(IpConfig(lease.cidr, lease.gateway, 1),),
+        routes=(PodRoute("0.0.0.0/0", lease.gateway),),
+        dns=Dns(conf.dns.nameservers or DNS, conf.dns.domain, conf.dns.search, conf.dns.options),
+    )
+
+
+def _words(one: Difference) -> str:
+    name = describe(one.wanted)
+    if one.seen is None:
+        return f"{name} is missing"
+    if "absent" in one.fields:
+        return f"{name} should not be there"
+    wrong = (
+        f"{field} is {getattr(one.seen, field, None)!r}, not {getattr(one.wanted, field, None)!r}"
+        for field in one.fields
+    )
+    return f"{name}: {', '.join(wrong)}"
+
+
+def _against_previous(conf: NetConf, lease: Lease) -> list[str]:
+    """What the runtime remembers of the ADD must be what the ledger holds."""
+    if conf.previous is None:
+        return []
+    told = [one.address for one in conf.previous.ips]
+    if told and lease.cidr not in told:
+        return [f"prevResult has {', '.join(told)}, the ledger {lease.cidr}"]
+    return []

@@ -1,0 +1,110 @@
+"""azure-vnet-ipam, the IPAM plugin alone: addresses of the node's card for any network plugin.
+
+Source: Azure CNI v1.1.8, cni/ipam/ipam.go (result, error texts, log). It shares azure-vnet's
+ledger. Must not touch a link: the plugin that calls it makes and removes the network.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+from podwire.cni.addresses import ipam_result, refresh
+from podwire.cni.gotext import request_text, result_text
+from podwire.cni.log import Log
+from podwire.cni.node import DEFAULT_BRIDGE
+from podwire.cni.settings import Settings
+from podwire.ipam.lease import ATTACHED, Holder, Survivor
+from podwire.ipam.ledger import Ledger
+from podwire.kernel.netns import NetNamespace
+from podwire.kernel.pods import wired_pods
+from podwire.model.cni import UNKNOWN_CONTAINER, CniError, Request, Result, check_version
+from podwire.model.netconf import IpamConf
+
+
+class AzureVnetIpam:
+    """The plugin in one process."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._log = Log(os.path.join(settings.log_dir, "azure-vnet-ipam.log"))
+
+    def add(self, request: Request) -> Result:
+        """An address for the container's interface; once more, the same. Raises PodwireError."""
+        with self._call(request):
+            check_version(request.config.get("cniVersion", request.version))
+            conf = IpamConf.from_json(request.config.get("ipam") or {})
+            with self._ledger() as ledger:
+                self._forget_dead(ledger)
+                refresh(ledger, self._settings, self._log)
+                lease = ledger.allocate(
+                    _holder(request),
+                    subnet=conf.subnet,
+                    address=conf.ip_address,
+                    state=ATTACHED,
+                    cooling_seconds=self._settings.cooling_seconds,
+                )
+            self._log.write(f"[cni-ipam] Allocated address {lease.cidr}.")
+            result = ipam_result(lease)
+            self._log.write(f"[cni-ipam] Result {result_text(result, interfaces=False)}.")
+            return result
+
+    def delete(self, request: Request) -> None:
+        """Free the address. Needs no network state and never asks the wire server."""
+        with self._call(request), self._ledger() as ledger:
+            freed = ledger.release(request.container_id, request.ifname)
+            for lease in freed:
+                self._log.write(f"[ipam] Released address {lease.address}.")
+            if not freed:
+                self._log.write("Address not found. Not Returning error")
+
+    def check(self, request: Request) -> None:
+        """Raises CniError 3 when the container's interface holds no address."""
+        with self._call(request), self._ledger() as ledger:
+            if ledger.find(request.container_id, request.ifname) is None:
+                raise CniError(
+                    UNKNOWN_CONTAINER,
+                    f"container {request.container_id} holds no address for {request.ifname}",
+                )
+
+    def crashed(self, trace: str) -> None:
+        self._log.write(f"[azure-vnet-ipam] [cni-ipam] {trace}")
+
+    def _ledger(self) -> Ledger:
+        return Ledger.open(
+            self._settings.state_dir, survivors=_survivors, wait=self._settings.lock_wait
+        )
+
+    def _forget_dead(self, ledger: Ledger) -> None:
+        """Free what pods that are gone still hold, when nothing else is free."""
+        if ledger.pool().free or not ledger.pool().total:
+            return
+        for lease in ledger.leases():
+            if not lease.host_link and lease.netns and not os.path.exists(lease.netns):
+                self._log.write(f"[ipam] Reclaiming {lease.address}: {lease.netns} is gone.")
+                ledger.release(lease.container_id, lease.ifname)
+
+    @contextmanager
+    def _call(self, request: Request) -> Iterator[None]:
+        verb = request.command
+        self._log.write(f"[cni-ipam] Processing {verb} command with args {request_text(request)}.")
+        try:
+            yield
+        except BaseException as error:
+            self._log.write(f"[azure-vnet-ipam] [cni-ipam] {error}.")
+            self._log.write(f"[cni-ipam] {verb} command completed with err:{error}.")
+            raise
+        self._log.write(f"[cni-ipam] {verb} command completed with err:<nil>.")
+
+
+def _holder(request: Request) -> Holder:
+    holder = Holder(request.container_id, request.ifname, request.netns)
+    return replace(holder, pod_namespace=request.pod_namespace, pod_name=request.pod_name)
+
+
+def _survivors() -> list[Survivor]:
+    with NetNamespace.current() as host:
+        found = wired_pods(host, DEFAULT_BRIDGE)
+    return [Survivor(one.ip, one.mac, one.host_link, DEFAULT_BRIDGE) for one in found]

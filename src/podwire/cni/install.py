@@ -1,0 +1,164 @@
+"""Putting the plugins on a node: executables, the code that they import, the conflist.
+
+Works on a node's root file system seen from outside as well as on the running one. What a plugin
+needs to find its state is written into it here; it reads no environment for that.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import py_compile
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from podwire.cni.settings import Settings
+from podwire.ipam.ledger import STATE_DIR
+from podwire.ipam.wireserver import URL
+from podwire.model.errors import InvalidInputError
+
+ROOMS = ("model", "kernel", "ipam", "cni")
+"""The node half: all that a plugin imports."""
+CONFLIST = "10-azure.conflist"
+_PLUGINS = {
+    "azure-vnet": ("podwire.cni.azure_vnet", "AzureVnet"),
+    "azure-vnet-ipam": ("podwire.cni.azure_vnet_ipam", "AzureVnetIpam"),
+}
+_EXECUTABLE = '''\
+#!/usr/bin/python3 -IS
+"""{name}, a CNI plugin. Written by Podwire's installer: install anew instead of editing."""
+import sys
+
+sys.path.insert(0, {library!r})
+
+from podwire.cni.protocol import serve
+
+
+def plugin():
+    from {module} import {factory}
+    from podwire.cni.settings import Settings
+
+    return {factory}({settings!r})
+
+
+serve({name!r}, plugin)
+'''
+
+
+def install(
+    root: Path,
+    *,
+    bin_dir: str = "/opt/cni/bin",
+    conf_dir: str = "/etc/cni/net.d",
+    lib_dir: str = "/opt/cni/lib",
+    state_dir: str = STATE_DIR,
+    log_dir: str = "/var/log",
+    mode: str = "bridge",
+    wire_server_url: str = URL,
+) -> None:
+    """Put both plugins and the conflist on the node whose root directory is `root`.
+
+    The directories are absolute paths as the node sees them. Each file appears whole or not at
+    all; a node that runs an older version may be upgraded under way. Raises InvalidInputError.
+    """
+    if mode != "bridge":
+        raise InvalidInputError(f"CNI mode {mode!r} cannot be installed yet; use bridge")
+    settings = Settings(state_dir=state_dir, log_dir=log_dir, wire_server_url=wire_server_url)
+    library = _install_library(root, lib_dir)
+    for name, (module, factory) in _PLUGINS.items():
+        text = _EXECUTABLE.format(
+            name=name, library=library, module=module, factory=factory, settings=settings
+        )
+        _write(_below(root, bin_dir) / name, text.encode(), 0o755)
+    _write(_below(root, conf_dir) / CONFLIST, _conflist(mode), 0o644)
+    _forget_old_libraries(_below(root, lib_dir), os.path.basename(library))
+
+
+def _conflist(mode: str) -> bytes:
+    network = {
+        "type": "azure-vnet",
+        "mode": mode,
+        "bridge": "azure0",
+        "ipsToRouteViaHost": ["169.254.20.10"],
+        "ipam": {"type": "azure-vnet-ipam"},
+    }
+    ports = {"type": "portmap", "capabilities": {"portMappings": True}, "snat": True}
+    document: dict[str, Any] = {
+        "cniVersion": "0.3.0",
+        "name": "azure",
+        "plugins": [network, ports],
+    }
+    return json.dumps(document, indent=2).encode() + b"\n"
+
+
+def _install_library(root: Path, lib_dir: str) -> str:
+    """The directory for sys.path, as the node sees it: named by its content, written once."""
+    sources = _sources()
+    digest = hashlib.sha256(b"".join(name.encode() + text for name, text in sources)).hexdigest()
+    library = f"{lib_dir}/podwire-{digest[:12]}"
+    place = _below(root, library)
+    if not place.exists():
+        place.parent.mkdir(parents=True, exist_ok=True)
+        new = Path(tempfile.mkdtemp(prefix=".podwire-", dir=place.parent))
+        _fill(new, sources, library)
+        new.chmod(0o755)
+        try:
+            new.rename(place)
+        except OSError:
+            shutil.rmtree(new)  # another installer was faster
+            if not place.exists():
+                raise
+    return library
+
+
+def _sources() -> list[tuple[str, bytes]]:
+    """(path below sys.path, text) of each file of the node half."""
+    package = Path(__file__).resolve().parent.parent
+    files = [package / "__init__.py"]
+    for room in ROOMS:
+        files += sorted((package / room).rglob("*.py"))
+    return [(str(one.relative_to(package.parent)), one.read_bytes()) for one in files]
+
+
+def _fill(directory: Path, sources: list[tuple[str, bytes]], library: str) -> None:
+    """Unchecked byte code: the directory's name changes with its content, so no stat is needed."""
+    for name, text in sources:
+        path = directory / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(text)
+        py_compile.compile(
+            str(path),
+            dfile=f"{library}/{name}",
+            doraise=True,
+            invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
+        )
+
+
+def _forget_old_libraries(directory: Path, current: str) -> None:
+    """All but the current one and the newest other, which calls in flight may still import from."""
+    others = [one for one in directory.glob("podwire-*") if one.name != current]
+    for old in sorted(others, key=lambda one: one.stat().st_mtime)[:-1]:
+        shutil.rmtree(old)
+
+
+def _write(path: Path, text: bytes, mode: int) -> None:
+    """Whole or not at all, and never over what a running process executes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fd, new = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    try:
+        with open(fd, "wb") as file:
+            file.write(text)
+            file.flush()
+            os.fchmod(fd, mode)
+            os.fsync(fd)
+        os.replace(new, path)
+    except BaseException:
+        os.unlink(new)
+        raise
+
+
+def _below(root: Path, path: str) -> Path:
+    return root / path.lstrip("/")

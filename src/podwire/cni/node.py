@@ -1,0 +1,123 @@
+"""The node's part of a pod's network: the card, and the bridge it is moved to on the first ADD.
+
+Must not know pods. The kernel is the truth: every call compares, and repairs under a lock what
+somebody changed.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from ipaddress import ip_interface
+
+from podwire.cni.log import Log
+from podwire.cni.narrate import Narrator
+from podwire.cni.settings import Settings
+from podwire.ipam.ledger import Ledger
+from podwire.ipam.lock import locked
+from podwire.kernel.netns import NetNamespace
+from podwire.kernel.rtnetlink import RtNetlink
+from podwire.kernel.uplink import find_uplink
+from podwire.kernel.wire import observe, realise
+from podwire.model.bridge_mode import HOST, Uplink, node_wiring
+from podwire.model.cni import NO_UPLINK, CniError
+from podwire.model.errors import KernelError
+from podwire.model.netconf import NetConf
+from podwire.model.wiring import KernelObject, Wiring, diff
+
+DEFAULT_BRIDGE = "azure0"
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A node whose pods can be wired. wiring: what of it must be in the kernel."""
+
+    uplink: Uplink
+    bridge: str
+    wiring: Wiring
+
+
+def find_node(conf: NetConf, ledger: Ledger, host: NetNamespace) -> Node:
+    """The node as it is to be. Raises CniError 102 when its card cannot be told."""
+    mac = _uplink_mac(conf, ledger, host)
+    try:
+        uplink = find_uplink(host, mac, conf.bridge or DEFAULT_BRIDGE)
+        bridge = conf.bridge or f"azure{socket.if_nametoindex(uplink.name)}"
+        if bridge != (conf.bridge or DEFAULT_BRIDGE):
+            uplink = find_uplink(host, mac, bridge)
+    except KernelError as error:
+        raise CniError(NO_UPLINK, "Failed to find the master interface", str(error)) from error
+    uplink = _completed(uplink, ledger)
+    return Node(uplink, bridge, node_wiring(uplink, bridge, conf.ips_to_route_via_host))
+
+
+def wire_node(
+    conf: NetConf, ledger: Ledger, host: NetNamespace, settings: Settings, log: Log
+) -> Node:
+    """The node with its wiring in the kernel. Raises CniError 11 when another call takes too long.
+
+    Looks without a lock; only a node that is not as wanted is looked at again, and wired, with it.
+    """
+    places = {HOST: host}
+    node = find_node(conf, ledger, host)
+    if not diff(node.wiring, observe(node.wiring, places)):
+        return node
+    with locked(os.path.join(settings.state_dir, "node.lock"), wait=settings.lock_wait):
+        node = find_node(conf, ledger, host)
+        if diff(node.wiring, observe(node.wiring, places)):
+            _realise(conf.name, node, places, log)
+    return node
+
+
+def _realise(network: str, node: Node, places: Mapping[str, NetNamespace], log: Log) -> None:
+    subnet = ip_interface(node.uplink.addresses[0]).network
+    log.write(f"[cni-net] Creating network {network}.")
+    log.write(f"[cni-net] Found master interface {node.uplink.name}.")
+    log.write(f"[net] Added ExternalInterface {node.uplink.name} for subnet {subnet}.")
+    log.write(f"[net] Connecting interface {node.uplink.name}.")
+    realise(node.wiring, places, told=telling(log, Narrator(node.wiring)))
+    log.write(f"[net] Connected interface {node.uplink.name} to bridge {node.bridge}.")
+    log.write(f"[cni-net] Created network {network} on interface {node.uplink.name}.")
+
+
+def telling(log: Log, narrator: Narrator) -> Callable[[KernelObject], None]:
+    """Writes an object's lines when it is about to be made."""
+
+    def tell(one: KernelObject) -> None:
+        for line in narrator.making(one):
+            log.write(line)
+
+    return tell
+
+
+def _uplink_mac(conf: NetConf, ledger: Ledger, host: NetNamespace) -> str | None:
+    """Of the configuration's master, else of the source's primary card; None: nobody told."""
+    if not conf.master:
+        return ledger.pool().mac or None
+    with RtNetlink(host) as door:
+        link = door.link(conf.master)
+    if link is None:
+        raise CniError(
+            NO_UPLINK,
+            "Failed to find the master interface",
+            f"the configuration's master is {conf.master}, and there is no such link",
+        )
+    return link.mac
+
+
+def _completed(uplink: Uplink, ledger: Ledger) -> Uplink:
+    """A card whose addresses went with a deleted bridge gets those that the source told of it."""
+    if uplink.addresses and uplink.gateway:
+        return uplink
+    for pool in ledger.pools():
+        if pool.mac == uplink.mac and pool.primary:
+            own = (f"{pool.primary}/{pool.subnet.partition('/')[2]}",)
+            addresses, gateway = uplink.addresses or own, uplink.gateway or pool.gateway
+            return replace(uplink, addresses=addresses, gateway=gateway)
+    raise CniError(
+        NO_UPLINK,
+        "Failed to find the master interface",
+        f"{uplink.name} has no IPv4 address or no default route, and the wire server tells none",
+    )

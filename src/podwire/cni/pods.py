@@ -1,0 +1,146 @@
+"""One pod's network and its lease, together: made, removed, and what a dead call left recovered.
+
+The order is the promise that nothing leaks: a lease is in the ledger before the first kernel
+object and until after the last one.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping
+
+from podwire.cni.addresses import give_back
+from podwire.cni.log import Log
+from podwire.cni.narrate import Narrator
+from podwire.cni.node import Node, telling
+from podwire.ipam.lease import ATTACHED, Lease
+from podwire.ipam.ledger import Ledger
+from podwire.kernel.netns import NetNamespace
+from podwire.kernel.wire import realise, unwire
+from podwire.model.bridge_mode import HOST, POD, PodNetwork, Uplink, endpoint_id, pod_wiring
+from podwire.model.cni import Request
+from podwire.model.errors import PodwireError
+from podwire.model.wiring import Element, Neighbour, Veth, Wiring
+
+Places = Mapping[str, NetNamespace]
+
+_ANY_UPLINK = Uplink("", "", 1500, (), "")
+"""A pod's objects are told apart by names that do not depend on the card."""
+
+
+def wiring_of(lease: Lease, node: Node) -> Wiring:
+    """What the lease's pod has in the kernel."""
+    return pod_wiring(node.uplink, node.bridge, _network(lease))
+
+
+def wire(ledger: Ledger, lease: Lease, node: Node, places: Places, log: Log) -> None:
+    """Make a pending lease's network and mark it attached. Raises PodwireError; then undo."""
+    wiring = wiring_of(lease, node)
+    narrator = Narrator(wiring, netns=lease.netns, endpoint=_endpoint(lease))
+    realise(wiring, places, told=telling(log, narrator))
+    for line in narrator.made():
+        log.write(line)
+    ledger.attach(lease)
+
+
+def remove(ledger: Ledger, lease: Lease, request: Request, host: NetNamespace, log: Log) -> bool:
+    """Remove the lease's network, give back its address, free it. False: another call does.
+
+    Raises PodwireError when something cannot be removed; the lease then stays, and with the end of
+    this process any later call tries again.
+    """
+    claimed = ledger.begin_release(lease)
+    if claimed is None:
+        return False
+    if claimed.address and (claimed.host_link or claimed.mac):
+        unwire_lease(claimed, host, log)
+    log.write(f"Releasing ipv4 address :{claimed.address} pool: {claimed.subnet}")
+    log.write(f"[cni] Calling plugin {claimed.ipam} DEL.")
+    give_back(claimed, request)
+    ledger.free(claimed)
+    log.write(f"[cni] Plugin {claimed.ipam} returned err:<nil>.")
+    return True
+
+
+def unwire_lease(lease: Lease, host: NetNamespace, log: Log) -> None:
+    """The host's side is enough: the pod's end, its address and its routes go with it."""
+    wiring = _removal(lease)
+    narrator = Narrator(wiring, endpoint=_endpoint(lease))
+    for one in sorted(wiring, key=lambda one: isinstance(one, Veth)):
+        for line in narrator.removing(one):
+            log.write(line)
+    unwire(wiring, {HOST: host})
+
+
+def unwire_link(name: str, ifname: str, host: NetNamespace) -> None:
+    """Remove a pod's link that no lease tells of, if it is there."""
+    unwire(Wiring.of([Veth(HOST, name, POD, ifname)]), {HOST: host})
+
+
+def recover(ledger: Ledger, request: Request, host: NetNamespace, log: Log) -> None:
+    """Undo what calls that were killed in the middle of their work left."""
+    for lease in ledger.abandoned():
+        log.write(
+            f"[cni-net] Recovering {lease.state} endpoint {_endpoint(lease)} of "
+            f"{lease.address or 'no address'}: process {lease.owner_pid} is gone."
+        )
+        _remove_quietly(ledger, lease, request, host, log)
+
+
+def reclaim(ledger: Ledger, request: Request, host: NetNamespace, log: Log) -> int:
+    """Free what pods that are gone still hold, though no DEL came. Returns how many."""
+    gone = [one for one in ledger.leases() if one.state == ATTACHED and _is_gone(one)]
+    for lease in gone:
+        log.write(f"[cni-net] Reclaiming {lease.address} of {_endpoint(lease)}: its pod is gone.")
+    return sum(_remove_quietly(ledger, one, request, host, log) for one in gone)
+
+
+def _is_gone(lease: Lease) -> bool:
+    """A veth goes with its pod's namespace; without one of ours, the namespace's path tells."""
+    if lease.host_link:
+        return not _link_exists(lease.host_link)
+    return not lease.container_id or bool(lease.netns and not os.path.exists(lease.netns))
+
+
+def _link_exists(name: str) -> bool:
+    try:
+        socket.if_nametoindex(name)
+    except OSError:
+        return False
+    return True
+
+
+def _remove_quietly(
+    ledger: Ledger, lease: Lease, request: Request, host: NetNamespace, log: Log
+) -> bool:
+    """Another pod's leftovers must not fail this call."""
+    try:
+        return remove(ledger, lease, request, host, log)
+    except PodwireError as error:
+        log.write(f"[cni-net] Cannot remove {_endpoint(lease)} yet: {error}")
+        return False
+
+
+def _removal(lease: Lease) -> Wiring:
+    wiring = pod_wiring(_ANY_UPLINK, lease.bridge, _network(lease))
+    if lease.container_id:
+        return wiring
+    # Only the kernel told of this one: its link's name cannot be derived.
+    link = [Veth(HOST, lease.host_link, POD, "")] if lease.host_link else []
+    return Wiring.of([*link, *(one for one in wiring if isinstance(one, Element | Neighbour))])
+
+
+def _network(lease: Lease) -> PodNetwork:
+    return PodNetwork(
+        container_id=lease.container_id,
+        network_id=lease.network,
+        ifname=lease.ifname,
+        cidr=lease.cidr,
+        gateway=lease.gateway,
+        mac=lease.mac,
+    )
+
+
+def _endpoint(lease: Lease) -> str:
+    return endpoint_id(lease.container_id, lease.ifname) if lease.container_id else "unknown"

@@ -1,0 +1,23 @@
+"""What the plugins' installer fixes on a node; never read from the environment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from podwire.ipam.ledger import STATE_DIR
+from podwire.ipam.wireserver import TIMEOUT, URL
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """lock_wait: seconds that a call waits for another; then CNI error 11 (try again later).
+
+    cooling_seconds: how long a freed address is spared while others are free.
+    """
+
+    state_dir: str = STATE_DIR
+    log_dir: str = "/var/log"
+    wire_server_url: str = URL
+    wire_server_timeout: float = TIMEOUT
+    lock_wait: float = 10.0
+    cooling_seconds: float = 0.0
