@@ -9,8 +9,9 @@ import click
 
 from podwire.cli.options import lab_option
 from podwire.cli.output import output_option, print_json, stdout, table
-from podwire.ipam.ledger import read_leases
+from podwire.ipam.ledger import STATE_DIR, Ledger
 from podwire.lab import control
+from podwire.model.errors import UnavailableError
 from podwire.model.layout import LabLayout
 
 
@@ -34,8 +35,12 @@ def _held(node: dict[str, Any]) -> dict[str, Any]:
     """How many of the NIC's pod addresses the node's own ledger says are held."""
     if node["pid"] is None:
         return {"used": 0, "holders": []}
-    root = Path(f"/proc/{node['pid']}/root")
-    leases = read_leases(root / "run/azure-vnet")
+    state = Path(f"/proc/{node['pid']}/root/run", Path(STATE_DIR).name)
+    try:
+        with Ledger.open(str(state), create=False) as ledger:
+            leases = ledger.leases()
+    except UnavailableError:  # no pod was wired yet
+        leases = []
     holders = [
         {"address": one.address, "pod": f"{one.pod_namespace}/{one.pod_name}"} for one in leases
     ]
