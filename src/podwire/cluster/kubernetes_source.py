@@ -28,7 +28,7 @@ from podwire.model.progress import Progress, portion
 SOURCE_SUITE: Final = "bookworm"
 GO: Final = ("bullseye", "1.15")
 GO_WHEN_GONE: Final = ("bookworm", "1.19")
-DISK_NEEDED: Final = 3 << 30
+DISK_NEEDED: Final = 4 << 30
 MEMORY_NEEDED: Final = 2 << 30
 _MEMORY_PER_LINK: Final = 3 << 29
 _PACKAGES: Final = 2350
@@ -77,6 +77,8 @@ class Workshop:
             "GOPROXY": "off",
             "GOSUMDB": "off",
             "GOENV": "off",
+            "GOOS": "",
+            "GOARCH": "",
             "CGO_ENABLED": "0",
             "PATH": f"{self.go}/bin:{os.environ.get('PATH', '/usr/bin:/bin')}",
         }

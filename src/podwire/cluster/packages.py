@@ -71,6 +71,7 @@ def ensure_installed(
 ) -> tuple[str, ...]:
     """Install the packages of those `commands` (command -> package) that this machine lacks.
 
+    A command that is an absolute path (/usr/include/stdio.h) stands for that file.
     path: where commands are looked for, default $PATH and the sbin directories.
     Returns the packages that were installed. Raises InvalidInputError for a package outside
     INSTALLABLE, UnavailableError without apt or when it fails, ProcessError when a command is
@@ -95,7 +96,11 @@ def ensure_installed(
 
 def _missing(commands: Mapping[str, str], path: str | None) -> dict[str, str]:
     where = path if path is not None else f"{os.environ.get('PATH', '')}:{_SBIN}"
-    return {name: of for name, of in commands.items() if shutil.which(name, path=where) is None}
+    return {name: of for name, of in commands.items() if not _is_there(name, where)}
+
+
+def _is_there(command: str, where: str) -> bool:
+    return Path(command).exists() if command[:1] == "/" else bool(shutil.which(command, path=where))
 
 
 def _install(packages: Sequence[str], missing: Mapping[str, str], progress: Progress) -> None:
@@ -161,10 +166,10 @@ def unpack(
     wanted = _Wanted(
         tuple(sorted(packages)), suite, with_dependencies, tuple(sorted(leave_out)), essential
     )
-    if is_unpacked(destination, wanted):
+    if _is_unpacked(destination, wanted):
         return destination
     with locked(destination, destination.name, progress):
-        if not is_unpacked(destination, wanted):
+        if not _is_unpacked(destination, wanted):
             tool = apt.private(cache, suite) if suite else apt.machine(cache)
             names = _names(tool, wanted, progress)
             archives = tool.download(names, cache / "debs", progress)
@@ -172,7 +177,7 @@ def unpack(
     return destination
 
 
-def is_unpacked(destination: Path, wanted: _Wanted) -> bool:
+def _is_unpacked(destination: Path, wanted: _Wanted) -> bool:
     found = inspect(destination)
     return found is not None and not found.damage and found.facts.get("wanted") == wanted.facts()
 

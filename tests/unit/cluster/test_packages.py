@@ -215,7 +215,15 @@ def test_the_machines_own_apt_keeps_its_sources_but_not_its_status(tmp_path: Pat
 def test_commands_that_are_there_need_no_package(tmp_path: Path) -> None:
     (tmp_path / "brctl").write_text("#!/bin/sh\n")
     (tmp_path / "brctl").chmod(0o755)
-    assert ensure_installed({"brctl": "bridge-utils"}, path=str(tmp_path)) == ()
+    header = str(tmp_path / "brctl")
+    wish = {"brctl": "bridge-utils", header: "libc6-dev"}
+    assert ensure_installed(wish, path=str(tmp_path)) == ()
+
+
+def test_a_file_that_is_not_there_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(UnavailableError, match=r"missing: /nowhere/stdio\.h\..* libc6-dev"):
+        ensure_installed({"/nowhere/stdio.h": "libc6-dev"})
 
 
 @pytest.mark.parametrize("daemon", ["etcd-server", "containerd", "docker-registry", "nginx-light"])
