@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import struct
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
@@ -46,7 +47,7 @@ class Servers:
             try:
                 await serve(reader, writer)
             except asyncio.CancelledError:
-                writer.transport.abort()
+                _reset(writer)
             finally:
                 self._connections.discard(task)
 
@@ -96,6 +97,13 @@ async def serve(fabric: Fabric, registry: NicDirectory, upstream_dns: Sequence[s
         await servers.close()
         raise
     return servers
+
+
+def _reset(writer: asyncio.StreamWriter) -> None:
+    """Close without lingering: a socket that waits for its peer would keep the fabric alive."""
+    door = writer.get_extra_info("socket")
+    door.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
 
 
 def _bound(space: NetNamespace, kind: int, address: str, port: int) -> socket.socket:
