@@ -195,14 +195,26 @@ def usage_of(one: Any) -> Usage:
 
 def document_of(answer: Any) -> dict[str, Any]:
     """A message as `crictl -o json` prints it; a verbose one has its `info` parsed, not quoted."""
-    found: dict[str, Any] = MessageToDict(answer, always_print_fields_with_no_presence=True)
+    found: dict[str, Any] = _in_order(
+        MessageToDict(answer, always_print_fields_with_no_presence=True)
+    )
     status = found.get("status")
     if not isinstance(status, dict):
         return found
     times = {name: rfc3339(int(status[name])) for name in _TIMES if name in status}
     info = {name: _parsed(text) for name, text in found.get("info", {}).items()}
-    flat = info["info"] if set(info) == {"info"} else info
-    return {"status": {**status, **times}, "info": flat}
+    named = {"info": info.pop("info", {})} if not info or "info" in info else {}
+    return {"status": {**status, **times}, **named, **info}
+
+
+def _in_order(value: Any, name: str = "") -> Any:
+    """The value with protobuf's maps, whose order is by chance, sorted as Go sorts them."""
+    if isinstance(value, list):
+        return [_in_order(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    pairs = sorted(value.items()) if name in ("labels", "annotations") else value.items()
+    return {key: _in_order(one, key) for key, one in pairs}
 
 
 def _parsed(text: str) -> Any:

@@ -12,7 +12,7 @@ import pytest
 
 from podwire.cluster.docker_api import DockerApi
 
-from .node import Node, Pod, run_pod, until
+from .node import POD, UID, Node, Pod, run_pod, until
 
 
 class Loop:
@@ -62,4 +62,7 @@ def node(loop: Loop) -> Iterator[Node]:
 def pod(node: Node) -> Pod:
     until(node.answers, f"containerd; its log is {node.work}/containerd.log")
     node.import_images()
-    return run_pod(node)
+    pod = run_pod(node)
+    log = node.work / f"pods/default_{POD}_{UID}/nginx/0.log"
+    until(lambda: "line 3" in log.read_text(), "the container's first lines")
+    return pod

@@ -230,42 +230,50 @@ class Pod:
     container: str
 
 
-def run_pod(node: Node) -> Pod:
-    """The document's nginx pod, in the node's own network, as a kubelet asks for it."""
-    labels = {
-        "io.kubernetes.pod.name": POD,
-        "io.kubernetes.pod.namespace": "default",
-        "io.kubernetes.pod.uid": UID,
-    }
-    host = cri.NamespaceOption(network=cri.NODE)
-    sandbox = cri.PodSandboxConfig(
+HOST_NETWORK = cri.NamespaceOption(network=cri.NODE)
+LABELS = {
+    "io.kubernetes.pod.name": POD,
+    "io.kubernetes.pod.namespace": "default",
+    "io.kubernetes.pod.uid": UID,
+}
+
+
+def _sandbox_config(node: Node) -> cri.PodSandboxConfig:
+    return cri.PodSandboxConfig(
         metadata=cri.PodSandboxMetadata(name=POD, uid=UID, namespace="default", attempt=0),
         log_directory=f"{node.work}/pods/default_{POD}_{UID}",
-        labels={**labels, "run": "nginx"},
+        labels={**LABELS, "run": "nginx"},
         linux=cri.LinuxPodSandboxConfig(
             cgroup_parent=f"/kubepods/besteffort/pod{UID}",
-            security_context=cri.LinuxSandboxSecurityContext(namespace_options=host),
+            security_context=cri.LinuxSandboxSecurityContext(namespace_options=HOST_NETWORK),
         ),
     )
+
+
+def run_container(node: Node, channel: grpc.Channel, pod: str, name: str, attempt: int) -> str:
+    """Create and start a container of the nginx image in the pod, as a kubelet does."""
+    runtime, images = stubs.RuntimeServiceStub(channel), stubs.ImageServiceStub(channel)
+    asked = cri.ImageStatusRequest(image=cri.ImageSpec(image=NGINX_IMAGE))
+    context = cri.LinuxContainerSecurityContext(namespace_options=HOST_NETWORK)
+    sandbox = _sandbox_config(node)
+    (Path(sandbox.log_directory) / name).mkdir(parents=True, exist_ok=True)
+    config = cri.ContainerConfig(
+        metadata=cri.ContainerMetadata(name=name, attempt=attempt),
+        image=cri.ImageSpec(image=images.ImageStatus(asked, timeout=10).image.id),
+        labels={**LABELS, "io.kubernetes.container.name": name},
+        log_path=f"{name}/{attempt}.log",
+        linux=cri.LinuxContainerConfig(security_context=context),
+    )
+    create = cri.CreateContainerRequest(pod_sandbox_id=pod, config=config, sandbox_config=sandbox)
+    identity: str = runtime.CreateContainer(create, timeout=30).container_id
+    runtime.StartContainer(cri.StartContainerRequest(container_id=identity), timeout=30)
+    return identity
+
+
+def run_pod(node: Node) -> Pod:
+    """The document's nginx pod, in the node's own network, as a kubelet asks for it."""
     with grpc.insecure_channel(f"unix://{node.cri_socket}") as channel:
-        runtime, images = stubs.RuntimeServiceStub(channel), stubs.ImageServiceStub(channel)
-        spec = cri.ImageSpec(image=NGINX_IMAGE)
-        image = images.ImageStatus(cri.ImageStatusRequest(image=spec), timeout=10).image.id
-        run = cri.RunPodSandboxRequest(config=sandbox)
-        pod = runtime.RunPodSandbox(run, timeout=30).pod_sandbox_id
-        config = cri.ContainerConfig(
-            metadata=cri.ContainerMetadata(name="nginx", attempt=0),
-            image=cri.ImageSpec(image=image),
-            labels={**labels, "io.kubernetes.container.name": "nginx"},
-            log_path="nginx/0.log",
-            linux=cri.LinuxContainerConfig(
-                security_context=cri.LinuxContainerSecurityContext(namespace_options=host)
-            ),
-        )
-        (Path(sandbox.log_directory) / "nginx").mkdir(parents=True, exist_ok=True)
-        create = cri.CreateContainerRequest(
-            pod_sandbox_id=pod, config=config, sandbox_config=sandbox
-        )
-        container = runtime.CreateContainer(create, timeout=30).container_id
-        runtime.StartContainer(cri.StartContainerRequest(container_id=container), timeout=30)
-    return Pod(pod, container)
+        request = cri.RunPodSandboxRequest(config=_sandbox_config(node))
+        runtime = stubs.RuntimeServiceStub(channel)
+        pod = runtime.RunPodSandbox(request, timeout=30).pod_sandbox_id
+        return Pod(pod, run_container(node, channel, pod, "nginx", 0))

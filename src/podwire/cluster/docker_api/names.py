@@ -1,7 +1,7 @@
-"""How Docker and dockershim name things and say times: pure functions.
+"""How Docker and dockershim name things: pure functions.
 
 Source: dockershim's naming (k8s_<container>_<pod>_<namespace>_<uid>_<attempt>, POD for the
-sandbox), the reference grammar of container images, and what `docker ps` prints.
+sandbox), the reference grammar of container images, and the command of `docker ps`.
 """
 
 from __future__ import annotations
@@ -44,25 +44,3 @@ def command_line(args: list[str]) -> str:
     return " ".join(
         [args[0], *(f"'{one}'" if " " in one else one for one in args[1:])] if args else []
     )
-
-
-def human_duration(seconds: float) -> str:
-    """A duration in Docker's words: 26 minutes, About an hour, 3 days."""
-    whole = int(seconds)
-    if whole < 1:
-        return "Less than a second"
-    if whole < 60:
-        return _count(whole, "second")
-    if (minutes := whole // 60) < 60:
-        return "About a minute" if minutes == 1 else _count(minutes, "minute")
-    if (hours := int(seconds / 3600 + 0.5)) < 48:
-        return "About an hour" if hours == 1 else _count(hours, "hour")
-    days = hours // 24
-    for limit, size, unit in ((14, 1, "day"), (60, 7, "week"), (730, 30, "month")):
-        if days < limit:
-            return _count(days // size, unit)
-    return _count(days // 365, "year")
-
-
-def _count(number: int, unit: str) -> str:
-    return f"{number} {unit}" if number == 1 else f"{number} {unit}s"

@@ -20,6 +20,7 @@ from podwire.cluster.cri_values import (
     rfc3339,
 )
 from podwire.cluster.docker_api import names
+from podwire.cluster.nodetools.text import human_duration
 
 STATES = {"created": "created", "running": "running", "exited": "exited", "unknown": "dead"}
 _SECOND = 1_000_000_000
@@ -151,9 +152,9 @@ def network_mode(entry: Entry) -> str:
 def status_text(entry: Entry, now: int) -> str:
     """Up 26 minutes, Exited (137) 5 minutes ago, Created."""
     if entry.state == "running":
-        return f"Up {names.human_duration((now - entry.started) / _SECOND)}"
+        return f"Up {human_duration((now - entry.started) / _SECOND)}"
     if entry.state == "exited":
-        ago = names.human_duration((now - entry.finished) / _SECOND)
+        ago = human_duration((now - entry.finished) / _SECOND)
         return f"Exited ({entry.exit_code})" + (f" {ago} ago" if entry.finished else "")
     return entry.state.capitalize()
 
@@ -169,7 +170,7 @@ def summary(entry: Entry, now: int) -> dict[str, Any]:
         "Command": names.command_line(entry.args),
         "Created": entry.created // _SECOND,
         "Ports": [],
-        "Labels": dict(entry.labels),
+        "Labels": dict(sorted(entry.labels.items())),
         "State": entry.state,
         "Status": status_text(entry, now),
         "HostConfig": {"NetworkMode": mode},
@@ -269,7 +270,7 @@ def _config(entry: Entry) -> dict[str, Any]:
         "Volumes": None,
         "WorkingDir": process.get("cwd", ""),
         "Entrypoint": entry.args[:1],
-        "Labels": dict(entry.labels),
+        "Labels": dict(sorted(entry.labels.items())),
     }
 
 
