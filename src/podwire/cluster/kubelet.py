@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from podwire.cluster import bootstrap
 from podwire.cluster.containerd import SOCKET, program_link
 from podwire.cluster.control_plane import API_URL
 from podwire.cluster.kubeconfig import kubeconfig, to_yaml
@@ -31,6 +32,21 @@ _CERTIFICATES = "/etc/kubernetes/certs"
 _CA, _CERTIFICATE, _KEY = (
     f"{_CERTIFICATES}/{name}" for name in ("ca.crt", "kubeletserver.crt", "kubeletserver.key")
 )
+_KUBELET_LABELS = frozenset(
+    {
+        "kubernetes.io/hostname",
+        "kubernetes.io/os",
+        "kubernetes.io/arch",
+        "beta.kubernetes.io/os",
+        "beta.kubernetes.io/arch",
+        "beta.kubernetes.io/instance-type",
+        "topology.kubernetes.io/region",
+        "topology.kubernetes.io/zone",
+        "failure-domain.beta.kubernetes.io/region",
+        "failure-domain.beta.kubernetes.io/zone",
+    }
+)
+"""Labels in Kubernetes' own name space that a kubelet may nevertheless set."""
 _REMOTE_IS_A_CHOICE = 27
 """From this minor version on --container-runtime is gone: there is no other than "remote"."""
 _NO_AWS = {"AWS_EC2_METADATA_DISABLED": "true"}
@@ -77,15 +93,17 @@ class KubeletSecrets:
 
 
 def node_labels(spec: ClusterSpec) -> dict[str, str]:
-    """The labels of an AKS node that a kubelet may set itself. (The role is not among them:
-    node-role.kubernetes.io/agent is given through the API.)"""
-    return {
-        "agentpool": spec.pool,
-        "kubernetes.azure.com/cluster": spec.node_resource_group,
-        "kubernetes.azure.com/mode": "system",
-        "kubernetes.azure.com/role": "agent",
-        "topology.kubernetes.io/region": spec.location,
-    }
+    """Those labels of an AKS node that its kubelet may set itself, so that the node has them from
+    its registration on; the others are given through the API."""
+    return {key: value for key, value in bootstrap.node_labels(spec).items() if _may_set(key)}
+
+
+def _may_set(label: str) -> bool:
+    """Kubernetes, "NodeRestriction"; kubelet 1.20 ends at once when it is told another."""
+    space = label.rpartition("/")[0]
+    if not f".{space}".endswith((".kubernetes.io", ".k8s.io")):
+        return True
+    return label in _KUBELET_LABELS or space in ("kubelet.kubernetes.io", "node.kubernetes.io")
 
 
 def kubelet_config(settings: KubeletSettings, *, standalone: bool = False) -> dict[str, Any]:

@@ -90,6 +90,7 @@ class Node:
         elif self._process is not None:
             with suppress(ProcessLookupError):
                 self._process.kill()
+            await asyncio.to_thread(self.cgroups.kill, self.name)
         await self._forget()
 
     async def destroy(self) -> None:
@@ -245,19 +246,21 @@ def enter_argv(
 ) -> list[str]:
     """The argv that runs `command` on a node as root in /root, with its cgroups joined.
 
-    For execvp: terminal, exit status and standard files are the caller's. `nsenter` must stay
-    between (a process cannot move itself into another pid namespace); when a signal ends it, the
-    command gets SIGHUP, as when a terminal goes away.
+    For execvp: terminal, exit status and standard files are the caller's. `nsenter` stays between
+    (a process cannot move itself into another pid namespace). The keys ^C and ^\\ signal it and
+    the command, and are the command's alone to answer; another signal that ends nsenter gives the
+    command SIGHUP, as when a terminal goes away.
     """
     procs = [shlex.quote(str(Path(one) / "cgroup.procs")) for one in cgroups]
     join = "".join(f"echo 0 > {one} && " for one in procs)
     clean = {**_SHELL, "USER": "root", "LOGNAME": "root", "PS1": f"root@{node}:\\w# "}
     if term := os.environ.get("TERM"):
         clean["TERM"] = term
-    inside = ["env", "-i", "-C", "/root", *(f"{key}={value}" for key, value in clean.items())]
+    inside = ["env", "-i", "--default-signal=INT,QUIT", "-C", "/root"]
+    inside += [f"{key}={value}" for key, value in clean.items()]
     tied = ["setpriv", "--pdeathsig", "HUP", "--"]
     argv = ["nsenter", "-t", str(pid), "-a", "--", *tied, *inside, *command]
-    return ["/bin/sh", "-c", f'{join}exec "$@"', "sh", *argv]
+    return ["/bin/sh", "-c", f"{join}trap '' INT QUIT && exec \"$@\"", "sh", *argv]
 
 
 async def _readable(descriptor: int) -> None:

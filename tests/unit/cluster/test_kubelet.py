@@ -85,9 +85,9 @@ def test_labels_are_such_as_node_restriction_lets_a_kubelet_set() -> None:
     labels = node_labels(SPEC)
     assert labels["agentpool"] == "nodepool1"
     assert labels["kubernetes.azure.com/cluster"] == "MC_NetworkLab_azurecni-cluster_westeurope"
-    allowed = {"topology.kubernetes.io/region"}
-    reserved = [one for one in labels if one.split("/")[0].endswith(("kubernetes.io", "k8s.io"))]
-    assert set(reserved) <= allowed
+    assert labels["topology.kubernetes.io/region"] == "westeurope"
+    assert labels["node.kubernetes.io/instance-type"]
+    assert not any(one.startswith(("kubernetes.io/", "node-role.")) for one in labels)
 
 
 def test_what_is_secret_only_root_reads() -> None:
