@@ -31,6 +31,7 @@ from podwire.kernel.netlink import (
     text,
 )
 from podwire.kernel.netns import NetNamespace
+from podwire.kernel.rtvalues import pack_ip, pack_mac
 from podwire.model.errors import KernelError
 
 FAMILIES = {"inet": 1, "ip": 2, "arp": 3, "netdev": 5, "bridge": 7, "ip6": 10}
@@ -50,6 +51,7 @@ _ANONYMOUS, _INTERVAL = 0x1, 0x4
 _IPV4, _IPV6, _MAC, _IFNAME = 7, 8, 9, 41
 _SIZES = {_IPV4: 4, _IPV6: 16, _MAC: 6, _IFNAME: 16}
 _A_MAC = re.compile(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}")
+_AN_IPV4 = re.compile(r"\d+(\.\d+){3}")
 
 
 class SetEntry(NamedTuple):
@@ -77,7 +79,7 @@ class NfNetlink(NetlinkSocket):
         """Add them in one transaction; one that is there with the same value is fine.
 
         items: (item, value), value None in a set. Raises KernelError: ENOENT when there is no such
-        set or table, EBUSY when an item is there with another value.
+        set or table, EEXIST or EBUSY (older kernels) when one is there with another value.
         """
         body = _elements(family, table, name, items)
         self._transaction([(_NEWELEMENT, CREATE, body)])
@@ -190,7 +192,10 @@ def _refusal(one: Message) -> KernelError | None:
 
 
 def encode(item: str) -> bytes:
-    """The bytes of an element: parts joined by " . ", each padded to four bytes when several."""
+    """The bytes of an element: parts joined by " . ", each padded to four bytes when several.
+
+    Raises KernelError.
+    """
     parts = [_encode_part(part.strip()) for part in item.split(" . ")]
     if len(parts) == 1:
         return parts[0]
@@ -199,12 +204,13 @@ def encode(item: str) -> bytes:
 
 def _encode_part(part: str) -> bytes:
     if _A_MAC.fullmatch(part):
-        return bytes.fromhex(part.replace(":", ""))
-    if ":" in part:
-        return socket.inet_pton(socket.AF_INET6, part)
-    if part[:1].isdigit() and part.count(".") == 3:
-        return socket.inet_pton(socket.AF_INET, part)
-    return part.strip('"').encode().ljust(16, b"\0")
+        return pack_mac(part)
+    if ":" in part or _AN_IPV4.fullmatch(part):
+        return pack_ip(part)[1]
+    name = part.strip('"').encode()
+    if not 0 < len(name) < _SIZES[_IFNAME]:
+        raise KernelError(f"{part} is no address and no link name", errno=errno.EINVAL)
+    return name.ljust(_SIZES[_IFNAME], b"\0")
 
 
 def decode(data: bytes, types: tuple[int, ...]) -> str:

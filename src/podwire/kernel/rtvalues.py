@@ -5,13 +5,16 @@ Source: linux/if_link.h, linux/if_addr.h, linux/rtnetlink.h, linux/neighbour.h.
 
 from __future__ import annotations
 
+import errno
 import socket
 import struct
 from typing import NamedTuple
 
 from podwire.kernel.netlink import attributes
+from podwire.model.errors import KernelError
 
 IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_LINK, IFLA_MASTER = 1, 3, 4, 5, 10
+IFLA_QDISC, IFLA_CARRIER = 6, 33
 IFLA_PROTINFO, IFLA_LINKINFO, IFLA_NET_NS_FD, IFLA_EXT_MASK = 12, 18, 28, 29
 IFLA_LINK_NETNSID = 37
 IFLA_INFO_KIND, IFLA_INFO_DATA, IFLA_INFO_SLAVE_KIND, IFLA_INFO_SLAVE_DATA = 1, 2, 4, 5
@@ -38,6 +41,8 @@ class Link(NamedTuple):
     master: index of its bridge, 0 for none; kind: "veth", "bridge", ..., "" for a real NIC.
     peer: index of the other end (IFLA_LINK), 0 for none; peer_nsid: which namespace that end is
     in, as this one numbers them, None for this one itself.
+    active: it passes frames (a link is set up first, and passes frames some time after it has a
+    carrier: until then its queueing discipline is "noop").
     hairpin, neigh_suppress: flags of a bridge port.
     """
 
@@ -46,6 +51,7 @@ class Link(NamedTuple):
     mac: str
     mtu: int
     up: bool
+    active: bool
     master: int
     kind: str
     peer: int
@@ -81,20 +87,38 @@ class NeighbourEntry(NamedTuple):
 
 
 def pack_mac(mac: str) -> bytes:
-    return bytes.fromhex(mac.replace(":", ""))
+    """Raises KernelError."""
+    try:
+        packed = bytes.fromhex(mac.replace(":", ""))
+    except ValueError:
+        packed = b""
+    if len(packed) != 6:
+        raise KernelError(f"{mac} is no MAC address", errno=errno.EINVAL)
+    return packed
 
 
 def pack_ip(ip: str) -> tuple[int, bytes]:
-    """The address family and the bytes."""
+    """The address family and the bytes. Raises KernelError."""
     family = socket.AF_INET6 if ":" in ip else socket.AF_INET
-    return family, socket.inet_pton(family, ip)
+    try:
+        return family, socket.inet_pton(family, ip)
+    except OSError:
+        raise KernelError(f"{ip} is no IP address", errno=errno.EINVAL) from None
 
 
 def split_cidr(cidr: str) -> tuple[int, bytes, int]:
-    """Family, bytes and prefix length; without one, that of a single address."""
+    """Family, bytes and prefix length; without one, that of a single address.
+
+    Raises KernelError.
+    """
     ip, _, length = cidr.partition("/")
     family, packed = pack_ip(ip)
-    return family, packed, int(length) if length else 8 * len(packed)
+    longest = 8 * len(packed)
+    if not length:
+        return family, packed, longest
+    if not length.isdecimal() or int(length) > longest:
+        raise KernelError(f"{cidr} has no valid prefix length", errno=errno.EINVAL)
+    return family, packed, int(length)
 
 
 def _u32(data: bytes | None) -> int:
@@ -122,6 +146,7 @@ def parse_link(body: bytes) -> Link:
         mac=_mac(have.get(IFLA_ADDRESS, b"")),
         mtu=_u32(have.get(IFLA_MTU)),
         up=bool(flags & IFF_UP),
+        active=have.get(IFLA_CARRIER) == b"\1" and have.get(IFLA_QDISC) != b"noop\0",
         master=_u32(have.get(IFLA_MASTER)),
         kind=_text(info.get(IFLA_INFO_KIND, b"")),
         peer=_u32(have.get(IFLA_LINK)),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 from podwire.kernel.netns import NetNamespace
 from podwire.kernel.rtnetlink import Link, RouteEntry, RtNetlink
 from podwire.model.bridge_mode import DEFAULT_ROUTE, Uplink
@@ -39,27 +41,33 @@ def find_uplink(namespace: NetNamespace, mac: str | None, bridge: str) -> Uplink
 
 def _choose(links: list[Link], own: Link | None, mac: str | None, routes: list[RouteEntry]) -> Link:
     own_index = own.ifindex if own else 0
-    free = [
+    nics = [
         one
         for one in links
         if one.ifindex != _LOOPBACK
         and one.kind != "bridge"
         and not one.name.startswith(_POD_PORTS)
-        and one.master in (0, own_index)
+        and (mac is None or _bare(one.mac) == _bare(mac))
     ]
-    if mac is not None:
-        wanted = _bare(mac)
-        chosen = [one for one in free if _bare(one.mac) == wanted]
-    else:
-        ports = [one for one in free if own and one.master == own.ifindex]
-        chosen = ports or [
-            one for one in free if one.ifindex in {route.ifindex for route in routes}
-        ]
-    if not chosen:
-        which = f"with MAC {mac}" if mac else "with a default route"
-        names = ", ".join(one.name for one in links)
-        raise KernelError(f"there is no NIC {which} among the links {names}")
-    return chosen[0]
+    free = [one for one in nics if one.master in (0, own_index)]
+    if mac is None:
+        ports = [one for one in free if own and one.master == own_index]
+        routed = {one.ifindex for one in routes}
+        free = ports or [one for one in free if one.ifindex in routed]
+    if not free:
+        raise KernelError(_explain(links, nics, mac), errno=errno.ENODEV)
+    return free[0]
+
+
+def _explain(links: list[Link], nics: list[Link], mac: str | None) -> str:
+    names = {one.ifindex: one.name for one in links}
+    which = f"with MAC {mac}" if mac else "with a default route"
+    taken = "".join(
+        f"; {one.name} has it, but is a port of {names.get(one.master, 'another link')}"
+        for one in nics
+        if mac and one.master
+    )
+    return f"there is no free NIC {which} among the links {', '.join(names.values())}{taken}"
 
 
 def _bare(mac: str) -> str:

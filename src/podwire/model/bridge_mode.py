@@ -3,7 +3,9 @@
 Pods sit on the bridge azure0 beside the node's NIC. Azure's fabric knows the NIC's MAC alone, so
 the table `azure-vnet` hides the pods' MACs (MAC NAT): every frame that leaves through the NIC
 carries its MAC, and what comes for a pod's address gets the pod's MAC back from the map `pod_mac`.
-No rule depends on a pod: a pod is one element of that map.
+No rule depends on a pod: a pod is one element of that map, and its port one of the set `loop`,
+since a hairpin port, which a pod needs to reach itself by its service, also hears its own
+broadcasts; those are dropped.
 
 After `node_wiring` the NIC has no IPv4 address and no route; `route -n` shows azure0 alone. DHCP's
 host routes to 168.63.129.16 and 169.254.169.254 go too, as they do on AKS: both are reached by the
@@ -35,7 +37,7 @@ from podwire.model.wiring import (
 
 HOST, POD = "host", "pod"
 """The two places of these wirings."""
-TABLE_FAMILY, TABLE_NAME, POD_MACS = "bridge", "azure-vnet", "pod_mac"
+TABLE_FAMILY, TABLE_NAME, POD_MACS, PORT_LOOPS = "bridge", "azure-vnet", "pod_mac", "loop"
 DEFAULT_ROUTE = "0.0.0.0/0"
 PLATFORM_ROUTES = ("168.63.129.16/32", "169.254.169.254/32")
 
@@ -127,6 +129,7 @@ def _pod_objects(uplink: Uplink, bridge: str, pod: PodNetwork) -> Iterator[Kerne
     yield _no_router_advertisements(HOST, port)
     yield BridgePort(HOST, port, bridge, hairpin=True)
     yield Element(HOST, TABLE_FAMILY, TABLE_NAME, POD_MACS, pod.ip, pod.mac)
+    yield Element(HOST, TABLE_FAMILY, TABLE_NAME, PORT_LOOPS, f"{port} . {port}")
     yield Neighbour(HOST, bridge, pod.ip, pod.mac)
     yield _no_router_advertisements(POD, pod.ifname)
     yield Address(POD, pod.ifname, pod.cidr)
@@ -167,10 +170,14 @@ _HOST_ROUTED_RULE = """
 
 # A map lookup that finds nothing ends its rule, so "ether daddr set ... map @pod_mac drop" drops
 # what is for a pod of this node, and nothing else. An ARP probe (sender 0.0.0.0) asks whether
-# anybody has its own address: it must reach all the others, not the pod itself.
+# anybody has its own address: it must reach all the others. The packet's type is that of its
+# arrival, so that `forward` also catches what `prerouting` addressed back to its sender.
 _RULES = """\
 map pod_mac {{
     type ipv4_addr : ether_addr
+}}
+set loop {{
+    type ifname . ifname
 }}
 set node_ip {{
     type ipv4_addr
@@ -189,7 +196,8 @@ chain reply_for_pod {{
 }}
 chain forward {{
     type filter hook forward priority filter; policy accept;
-    iifname "{nic}" oifname "{nic}" meta pkttype {{ broadcast, multicast }} drop
+    meta pkttype {{ broadcast, multicast }} iifname . oifname @loop drop
+    meta pkttype {{ broadcast, multicast }} iifname "{nic}" oifname "{nic}" drop
 }}
 chain postrouting {{
     type filter hook postrouting priority srcnat; policy accept;

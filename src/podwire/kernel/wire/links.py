@@ -7,12 +7,16 @@ to the slower path that looks, corrects, or makes anew.
 from __future__ import annotations
 
 import errno
+import time
 from dataclasses import replace
 
 from podwire.kernel.rtnetlink import Link, RtNetlink
 from podwire.kernel.wire.session import Session, unless_missing
 from podwire.model.errors import KernelError
 from podwire.model.wiring import Bridge, BridgePort, Veth
+
+_ACTIVE_TRIES, _ACTIVE_PAUSE = 200, 0.0002
+"""At most about 50 ms; it takes well below one."""
 
 
 def make_bridge(session: Session, want: Bridge) -> None:
@@ -121,12 +125,26 @@ def see_veth(session: Session, want: Veth) -> Veth | None:
 def make_port(session: Session, want: BridgePort) -> None:
     door = session.route(want.place)
     have = _expect(door, want.link)
-    master = session.index(want.place, want.bridge)
-    if have.master != master:
-        door.set_link(have.ifindex, master=master, up=True)
+    bridge = _expect(door, want.bridge)
+    if have.master != bridge.ifindex:
+        door.set_link(have.ifindex, master=bridge.ifindex, up=True)
         have = have._replace(hairpin=False, neigh_suppress=False)
+        if not bridge.active:
+            _await_active(door, want)
     if (have.hairpin, have.neigh_suppress) != (want.hairpin, want.neigh_suppress):
         door.set_port(have.ifindex, hairpin=want.hairpin, neigh_suppress=want.neigh_suppress)
+
+
+def _await_active(door: RtNetlink, want: BridgePort) -> None:
+    """A bridge gets its carrier from its first port, but loses what is sent in the next moment.
+
+    Whoever moves an address to the bridge would lose an ARP request, and with it a second.
+    """
+    for _ in range(_ACTIVE_TRIES):
+        port, bridge = door.link(want.link), door.link(want.bridge)
+        if port is None or not port.active or bridge is None or bridge.active:
+            return
+        time.sleep(_ACTIVE_PAUSE)
 
 
 def unmake_port(session: Session, want: BridgePort) -> None:
