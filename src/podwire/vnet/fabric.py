@@ -132,6 +132,9 @@ class Fabric:
         return next(name for name in _link_names() if name not in taken)
 
     def _has_link(self, link: str) -> bool:
+        """To ask has an effect: a link whose carrier has just come drops what it is to send until
+        the kernel's link watch has run, up to a second later or when somebody asks
+        (linkwatch_sync_dev in rtnl_getlink, Linux 6.8)."""
         with RtNetlink(self.namespace) as door:
             return door.link(link) is not None
 
@@ -140,6 +143,7 @@ class Fabric:
         try:
             wire.realise(port.wiring, places)
             wire.realise(node_wiring(port.nic, ifname=port.ifname), places)
+            self._has_link(port.link)  # the link watch runs now: the first packet is not lost
         except KernelError:
             wire.unwire(port.wiring, places)
             raise

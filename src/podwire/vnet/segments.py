@@ -5,8 +5,8 @@ The fabric is one network namespace that routes. Three facts make it behave as A
   ARP proxy answers any request of a NIC with the fabric's MAC, except for the NIC's own addresses;
   a packet that takes this route is owned by nobody and dropped in the forward hook, before the
   kernel would make a neighbour entry for it;
-- each address of a NIC is a route through the NIC's primary address, which has a permanent
-  neighbour: the fabric never asks who has an address;
+- each address of a NIC is a route to its link and a permanent neighbour with its MAC: the fabric
+  never asks who has an address, and has nothing to learn from those who ask;
 - two nft sets hold (link, MAC, address) of every NIC: what is not in them does not come in.
 
 Sources: facts of Azure's fabric (ARP, source checks); net/ipv4/arp.c (arp_process, arp_fwd_proxy).
@@ -110,12 +110,8 @@ def port_wiring(nic: Nic, port: str, *, ifname: str = "eth0", mtu: int = 1500) -
                 mtu=mtu,
             ),
             Sysctl(FABRIC, f"net/ipv4/neigh/{port}/proxy_delay", "0"),
-            Neighbour(FABRIC, port, nic.primary, nic.mac),
-            Route(FABRIC, f"{nic.primary}/32", port),
-            *(
-                Route(FABRIC, f"{address}/32", port, via=nic.primary, onlink=True)
-                for address in nic.secondaries
-            ),
+            *(Neighbour(FABRIC, port, address, nic.mac) for address in nic.addresses),
+            *(Route(FABRIC, f"{address}/32", port) for address in nic.addresses),
         )
     )
 

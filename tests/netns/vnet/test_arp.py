@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from podwire.kernel.rtnetlink import RtNetlink
 from podwire.model.cluster import API_ADDRESS
 from podwire.model.vnet import FABRIC_MAC, IMDS, WIRE_SERVER
 
-from .frames import arp_request
+from .frames import arp_request, ping
 
 
 @pytest.mark.parametrize(
@@ -58,3 +59,20 @@ def test_each_of_hundreds_of_requests_in_a_row_is_answered(net):
     for target in targets:
         tap.send(arp_request(mine, mine, "10.220.2.4", target))
         assert tap.arp_reply().arp_sender == (FABRIC_MAC, target)
+
+
+def test_the_fabric_learns_nothing_from_those_who_ask(net):
+    """Its neighbours would count against a limit that all namespaces of the machine share."""
+    for machine in net.machines:
+        tap, mine = net.tap(machine), machine.nic.mac
+        for sender in machine.nic.addresses:
+            tap.send(arp_request(mine, mine, sender, "10.220.2.200"))
+            tap.arp_reply()
+    ping(net.a.namespace, "168.63.129.16")
+    with RtNetlink(net.fabric.namespace) as door:
+        links = [one.ifindex for one in door.links()]
+        entries = [one for index in links for one in door.neighbours(index)]
+    assert {one.ip for one in entries if not one.permanent} <= {"0.0.0.0"}
+    assert {one.ip for one in entries if one.permanent} == {
+        address for machine in net.machines for address in machine.nic.addresses
+    }

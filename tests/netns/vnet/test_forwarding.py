@@ -13,19 +13,7 @@ import pytest
 from podwire.kernel import sysctl
 from podwire.model.vnet import FABRIC_MAC
 
-from .frames import BROADCAST, PATIENCE, arp_request, ethernet, tcp_syn, udp
-
-
-def ping(namespace, target: str) -> str:
-    """One echo request of the kernel's own stack; returns who answered."""
-    request = struct.pack("!BBHHH", 8, 0, 0xF7FD, 1, 1)  # checksum of these eight bytes
-    with namespace.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as door:
-        door.settimeout(PATIENCE)
-        door.sendto(request, (target, 0))
-        while True:
-            answer, (sender, _) = door.recvfrom(2048)
-            if answer[20] == 0:
-                return sender
+from .frames import BROADCAST, PATIENCE, arp_request, ethernet, ping, tcp_syn, udp
 
 
 def test_every_machine_reaches_every_other(net):

@@ -40,15 +40,13 @@ def test_a_port_is_a_pair_whose_far_end_is_born_in_the_node(first):
     ]
 
 
-def test_every_address_is_a_route_through_the_primary_which_never_needs_arp(first):
+def test_every_address_is_a_route_and_a_neighbour_so_that_the_fabric_never_asks(first):
     wiring = port_wiring(first, "nic7")
-    assert of_kind(wiring, Neighbour) == [
-        Neighbour("fabric", "nic7", "10.220.2.4", "00:0d:3a:8a:50:da")
+    assert [(one.link, one.ip, one.mac) for one in of_kind(wiring, Neighbour)] == [
+        ("nic7", address, first.mac) for address in first.addresses
     ]
     assert of_kind(wiring, Route) == [
-        Route("fabric", "10.220.2.4/32", "nic7"),
-        Route("fabric", "10.220.2.5/32", "nic7", via="10.220.2.4", onlink=True),
-        Route("fabric", "10.220.2.6/32", "nic7", via="10.220.2.4", onlink=True),
+        Route("fabric", f"{address}/32", "nic7") for address in first.addresses
     ]
 
 
@@ -67,7 +65,7 @@ def test_a_secondary_more_adds_objects_and_changes_none(first):
     more = replace(first, addresses=(*first.addresses, "10.220.2.7"))
     before, after = set(port_wiring(first, "nic7")), set(port_wiring(more, "nic7"))
     assert before < after
-    assert {type(one) for one in after - before} == {Element, Route}
+    assert {type(one) for one in after - before} == {Element, Neighbour, Route}
 
 
 def test_the_node_gets_what_dhcp_gives(first):
