@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from podwire.cluster.node import Node
-from podwire.cluster.nodetools import install_node_tools
+from podwire.cluster.nodetools.install import install_node_tools
 from podwire.cni.install import install as install_cni
 
 _PLACES = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin")

@@ -15,13 +15,17 @@ from podwire.model.errors import PodwireError
 
 
 async def bring_up(lab: Lab, wanted: dict[str, Any], emit: Emit) -> None:
-    """Make the lab as wanted. Raises StepFailedError; the lab is then `failed` and stays so."""
+    """Make the lab as wanted.
+
+    Raises StepFailedError; nothing of the lab runs then, and the next `up` starts afresh.
+    """
     lab.state = "starting"
     builder = Builder(lab, wanted)
     try:
         await carry_out(steps(builder), emit)
     except (PodwireError, asyncio.CancelledError):
         lab.state = "failed"
+        await lab.end_parts()
         raise
     for node in lab.parts.nodes.values():
         node.watch()

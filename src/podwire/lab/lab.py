@@ -129,7 +129,12 @@ class Lab:
         emit(StepEvent("down", "Taking the lab down", "done"))
 
     async def close(self) -> None:
-        """End every part. The files stay; `sweep` removes them."""
+        """End the lab with its daemon. The files stay; `sweep` removes them."""
+        await self.end_parts()
+        self.store.close()
+
+    async def end_parts(self) -> None:
+        """End everything that runs; what is wanted and what was stored stays."""
         parts, self.parts = self.parts, Parts()
         for relay in parts.relays:
             await relay.close()
@@ -143,7 +148,6 @@ class Lab:
             parts.control_plane.close()
         if parts.fabric is not None:
             parts.fabric.close()
-        self.store.close()
 
     async def status(self) -> dict[str, Any]:
         """Desired beside observed, as JSON."""

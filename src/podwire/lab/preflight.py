@@ -32,7 +32,6 @@ TOOLS = {
     "sudo": "sudo",
     "conntrack": "conntrack",
     "ipset": "ipset",
-    "ethtool": "ethtool",
     "gcc": "gcc",
     "dpkg-source": "dpkg-dev",
 }
