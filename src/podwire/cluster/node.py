@@ -197,14 +197,17 @@ class Node:
 
 
 def _machine(node: Node) -> node_root.Machine:
-    etc = Path("/etc")
+    etc, layout = Path("/etc"), node.layout
+    points = node_root.mount_points(Path("/proc/self/mountinfo").read_text())
+    needed = (layout.cache, *node.inside, *node_root.own_directories(node.steps))
+    hidden = (*node_root.PRIVATE, str(layout.state_root), "/var/log", "/dev", "/proc", "/sys")
     return node_root.Machine(
         hierarchies=of_this_machine(),
         passwd=(etc / "passwd").read_text(),
         group=(etc / "group").read_text(),
-        init=compiled_init(node.layout.cache),
-        inside=node_root.needed_inside((node.layout.cache, *node.inside)),
-        split=node_root.split_off(Path("/proc/self/mountinfo").read_text()),
+        init=compiled_init(layout.cache),
+        inside=node_root.needed_inside((one for one in needed if one.is_dir()), points, hidden),
+        split=tuple(one for one in node_root.SPLIT_OFF if one in points),
     )
 
 

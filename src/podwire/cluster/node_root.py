@@ -1,6 +1,6 @@
 """The root file system of a node as a value: what its first process is to mount and write.
 
-Pure but for `needed_inside`, which looks where Podwire itself lies. Doing it is node_init's work.
+Pure but for `own_directories`, which looks where Podwire lies. Doing it is node_init's work.
 
 A node's root is an overlay of the machine's root and a tmpfs, so it has the machine's programs and
 can change none of its files. What must be the node's own lies on tmpfs of its own or, where it is
@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -231,26 +232,36 @@ def _files(layout: LabLayout, name: str, ip: str, machine: Machine) -> tuple[Ste
     )
 
 
-def needed_inside(paths: Iterable[Path] = ()) -> tuple[Path, ...]:
-    """Those of `paths`, and of the directories of Podwire and its Python, that the overlay of "/"
-    does not show: they are on other file systems, or where a node has a directory of its own."""
-    package = Path(__file__).resolve().parents[2]
-    own = (package, Path(sys.prefix).resolve(), Path(sys.base_prefix).resolve())
-    root = Path("/").stat().st_dev
+def needed_inside(
+    paths: Iterable[Path], points: Collection[str], hidden: Iterable[str]
+) -> tuple[Path, ...]:
+    """Those of the directories `paths` that a node's overlays do not show: they are on other file
+    systems, or where it has a directory of its own. points: the machine's mount points; hidden:
+    the node's own directories."""
     found: list[Path] = []
-    for one in sorted({*paths, *own}, key=lambda path: path.parts):
-        if any(one.is_relative_to(have) for have in found) or not one.is_dir():
+    for one in sorted(set(paths), key=lambda path: path.parts):
+        if any(one.is_relative_to(have) for have in found):
             continue
-        hidden = any(one.is_relative_to(private) for private in PRIVATE)
-        if hidden or (one.stat().st_dev != root and str(one) not in SPLIT_OFF):
+        mount = next(str(up) for up in (one, *one.parents) if str(up) in points or up == up.parent)
+        if mount not in ("/", *SPLIT_OFF) or any(one.is_relative_to(own) for own in hidden):
             found.append(one)
     return tuple(found)
 
 
-def split_off(mountinfo: str) -> tuple[str, ...]:
-    """Those of SPLIT_OFF that are mount points in the text of /proc/self/mountinfo."""
-    points = {line.split()[4] for line in mountinfo.splitlines() if line}
-    return tuple(one for one in SPLIT_OFF if one in points)
+def own_directories(steps: Iterable[Step]) -> tuple[Path, ...]:
+    """Where Podwire, its Python, and the programs lie that `steps` link to."""
+    package = Path(__file__).resolve().parents[2]
+    links = [Path(one.target).parent for one in steps if isinstance(one, Link)]
+    python = [Path(one).resolve() for one in (sys.prefix, sys.base_prefix)]
+    return (package, *python, *(one.resolve() for one in links if one.is_absolute()))
+
+
+def mount_points(mountinfo: str) -> frozenset[str]:
+    """In the text of /proc/self/mountinfo, which writes a blank as \\040."""
+    points = [line.split()[4] for line in mountinfo.splitlines() if line]
+    return frozenset(
+        re.sub(r"\\(\d{3})", lambda octal: chr(int(octal[1], 8)), one) for one in points
+    )
 
 
 def encode(plan: RootPlan) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import grpc.aio
@@ -24,6 +25,7 @@ from podwire.cluster.node_root import MASKED_SYSCTLS, File
 from podwire.kernel.process import Supervisor
 
 from .conftest import NAME, booted, output, until, with_containerd
+from .machine import in_pid_namespace
 
 POD = {
     "apiVersion": "v1",
@@ -111,8 +113,11 @@ def test_pods_outlive_containerd_and_end_with_the_node(
             await wait_containerd(node)
             tasks = await output(node, "ctr", "-n", "k8s.io", "tasks", "ls")
             assert tasks[1].count("RUNNING") == 2
+            assert node.pid is not None
+            space = os.readlink(f"/proc/{node.pid}/ns/pid")
             await node.shutdown()
-            assert node.cgroups.pids() == set()
+            assert in_pid_namespace(space) == []
+            assert node.cgroups.pids(f"{NAME}/kubepods") == set()
 
     run(work())
 

@@ -126,18 +126,41 @@ def test_without_a_compiler_the_builder_stays_as_pid_1() -> None:
     assert _plan(replace(MACHINE, init=Path("/c/podwire-init"))).init == node_root.INIT
 
 
-def test_hidden_directories_are_needed_inside_once_and_shown_ones_are_not() -> None:
-    found = node_root.needed_inside([Path("/usr/lib"), Path("/tmp"), Path("/nonexistent")])
-    assert Path("/tmp") in found
-    assert Path("/usr/lib") not in found
-    assert Path("/nonexistent") not in found
-    assert node_root.needed_inside([Path("/run"), Path("/run/lock")]).count(Path("/run/lock")) == 0
+MOUNTS = """\
+27 1 254:0 / / rw,relatime - ext4 /dev/vda rw
+28 27 254:2 / /home rw,relatime - ext4 /dev/vdb rw
+29 27 254:3 / /usr rw,relatime - ext4 /dev/vdc rw
+30 27 254:0 /x /var/cache/pod\\040wire rw,relatime - ext4 /dev/vda rw
+"""
 
 
-def test_split_off_finds_mount_points_alone() -> None:
-    line = "30 23 0:26 / {} rw,nosuid - ext4 /dev/sda2 rw\n"
-    mounts = "".join(line.format(one) for one in ("/", "/usr", "/var/lib", "/home"))
-    assert node_root.split_off(mounts) == ("/usr",)
+@pytest.mark.parametrize(
+    ("path", "needed"),
+    [
+        ("/usr/lib/python3", False),
+        ("/srv/podwire", False),
+        ("/home/me/podwire", True),
+        ("/var/cache/pod wire/kubernetes", True),
+        ("/root/podwire", True),
+        ("/rootless", False),
+    ],
+)
+def test_what_the_overlay_does_not_show_is_let_in(path: str, needed: bool) -> None:
+    points = node_root.mount_points(MOUNTS)
+    found = node_root.needed_inside([Path(path)], points, ("/root", "/tmp"))
+    assert found == ((Path(path),) if needed else ())
+
+
+def test_a_directory_below_one_that_is_let_in_is_not_let_in_again() -> None:
+    paths = [Path("/root/a/b"), Path("/root/a"), Path("/root/c")]
+    found = node_root.needed_inside(paths, {"/"}, ("/root",))
+    assert found == (Path("/root/a"), Path("/root/c"))
+
+
+def test_where_linked_programs_lie_is_known() -> None:
+    links = [Link("/usr/local/bin/kubelet", "/opt/k8s/kubelet"), Link("/a/b", "c")]
+    assert Path("/opt/k8s") in node_root.own_directories(links)
+    assert len(node_root.own_directories(links)) == len(node_root.own_directories([])) + 1
 
 
 def test_the_builder_knows_every_step_and_flag() -> None:
