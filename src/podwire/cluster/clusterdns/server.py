@@ -117,11 +117,10 @@ class Udp(asyncio.DatagramProtocol):
 
     def __init__(self, server: Server) -> None:
         self._server = server
-        self._transport: asyncio.DatagramTransport | None = None
+        self._transport: Any = None  # 3.11's transport is no DatagramTransport by its class
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.DatagramTransport)
+    def connection_made(self, transport: Any) -> None:
         self._transport = transport
 
     def datagram_received(self, data: bytes, addr: Any) -> None:
@@ -131,7 +130,7 @@ class Udp(asyncio.DatagramProtocol):
 
     async def _reply(self, data: bytes, addr: Any) -> None:
         reply = await self._server.answer(data, tcp=False)
-        if reply and self._transport:
+        if reply:
             self._transport.sendto(reply, addr)
 
 

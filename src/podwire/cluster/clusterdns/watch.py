@@ -91,7 +91,7 @@ class ApiServer:
 
 
 class Watcher(threading.Thread):
-    """Keeps `sink` equal to what the API server holds at `path`, for ever.
+    """Keeps `sink` equal to what the API server holds at `path`, until `ended` is set.
 
     path: as in /api/v1/services.
     """
@@ -101,9 +101,10 @@ class Watcher(threading.Thread):
         self._api, self._path, self._sink = api, path, sink
         self._version = ""
         self._failures = 0
+        self.ended = threading.Event()
 
     def run(self) -> None:
-        while True:
+        while not self.ended.is_set():
             started = time.monotonic()
             try:
                 self.step()
@@ -152,7 +153,7 @@ class Watcher(threading.Thread):
         delay = _DELAYS[min(self._failures, len(_DELAYS) - 1)]
         self._failures += 1
         print(f"{self._path}: {why}; again in {delay} s", file=sys.stderr, flush=True)  # noqa: T201
-        time.sleep(delay * random.uniform(0.8, 1.2))
+        self.ended.wait(delay * random.uniform(0.8, 1.2))
 
 
 def _events(response: http.client.HTTPResponse) -> Iterator[dict[str, Any]]:

@@ -38,7 +38,7 @@ _TOOLS = (
     "usr/bin/pkill", "usr/bin/ps", "usr/bin/tcpdump", "usr/bin/top", "usr/bin/uptime",
     "usr/bin/vmstat", "usr/bin/watch", "sbin/sysctl", "sbin/bridge", "etc/iproute2",
 )  # fmt: skip
-_TERMINALS = ("l/linux", "s/screen", "s/screen-256color", "t/tmux-256color", "v/vt100", "x/xterm",
+_TERMINALS = ("d/dumb", "l/linux", "s/screen", "s/screen-256color", "t/tmux-256color", "v/vt100", "x/xterm",
               "x/xterm-256color")  # fmt: skip
 
 
