@@ -94,6 +94,7 @@ def ipam_result(lease: Lease, nameservers: tuple[str, ...] = ()) -> Result:
 
 def _delegated(ledger: Ledger, holder: Holder, request: Request) -> Lease:
     """The lease is journalled first, so that a death in between gives the address back."""
+    delegate.find(holder.ipam, request.path)
     lease = ledger.reserve(holder)
     if lease.state == ATTACHED:
         return lease

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from podwire.model.bridge_mode import HOST, POD
+from podwire.model.bridge_mode import HOST, POD, POD_MACS
 from podwire.model.wiring import (
     Address,
     Bridge,
@@ -66,7 +66,9 @@ class Narrator:
 
     def removing(self, one: KernelObject) -> Iterator[str]:
         """The lines for a pod's object that is about to be removed; most go with their link."""
-        if isinstance(one, Element):
+        if isinstance(one, Element) and one.set != POD_MACS:
+            yield f"[net] Deleting element {one.item} from the set {one.set}."
+        elif isinstance(one, Element):
             cidr, where = self._cidr(one.item), f" on {self._endpoint}."
             yield f"[net] Deleting ARP reply rule for IP address {cidr}{where}"
             yield f"[net] Deleting MAC DNAT rule for IP address {cidr}{where}"
@@ -131,6 +133,9 @@ class Narrator:
         yield f"[net] Adding DNAT rule for ingress ARP traffic on interface {self._uplink}."
 
     def _element(self, one: Element) -> Iterator[str]:
+        if one.set != POD_MACS:
+            yield f"[net] Adding element {one.item} to the set {one.set}."
+            return
         cidr = self._cidr(one.item)
         yield f"[net] Adding ARP reply rule for IP address {cidr}"
         yield f"[net] Adding MAC DNAT rule for IP address {cidr}"

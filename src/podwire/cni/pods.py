@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Mapping
+from dataclasses import fields, replace
+from typing import Any
 
 from podwire.cni.addresses import give_back
 from podwire.cni.log import Log
@@ -18,10 +20,18 @@ from podwire.ipam.lease import ATTACHED, Lease
 from podwire.ipam.ledger import Ledger
 from podwire.kernel.netns import NetNamespace
 from podwire.kernel.wire import realise, unwire
-from podwire.model.bridge_mode import HOST, POD, PodNetwork, Uplink, endpoint_id, pod_wiring
+from podwire.model.bridge_mode import (
+    HOST,
+    POD,
+    PodNetwork,
+    Uplink,
+    endpoint_id,
+    host_veth_name,
+    pod_wiring,
+)
 from podwire.model.cni import Request
 from podwire.model.errors import PodwireError
-from podwire.model.wiring import Element, Neighbour, Veth, Wiring
+from podwire.model.wiring import KernelObject, Veth, Wiring
 
 Places = Mapping[str, NetNamespace]
 
@@ -126,9 +136,20 @@ def _removal(lease: Lease) -> Wiring:
     wiring = pod_wiring(_ANY_UPLINK, lease.bridge, _network(lease))
     if lease.container_id:
         return wiring
-    # Only the kernel told of this one: its link's name cannot be derived.
-    link = [Veth(HOST, lease.host_link, POD, "")] if lease.host_link else []
-    return Wiring.of([*link, *(one for one in wiring if isinstance(one, Element | Neighbour))])
+    # Only the kernel told of this one: its link's name cannot be derived, but it is known.
+    derived = host_veth_name(lease.network, lease.container_id, lease.ifname)
+    renamed = (_renamed(one, derived, lease.host_link) for one in wiring)
+    return Wiring.of(one for one in renamed if one is not None)
+
+
+def _renamed(one: KernelObject, old: str, new: str) -> KernelObject | None:
+    """The same object of another link; None when there is no such link."""
+    values = {field.name: getattr(one, field.name) for field in fields(one)}
+    named = {name: text for name, text in values.items() if isinstance(text, str) and old in text}
+    if named and not new:
+        return None
+    changed: dict[str, Any] = {name: text.replace(old, new) for name, text in named.items()}
+    return replace(one, **changed)
 
 
 def _network(lease: Lease) -> PodNetwork:

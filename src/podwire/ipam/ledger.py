@@ -12,7 +12,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterable
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from podwire.ipam import rows
 from podwire.ipam.database import Database
@@ -26,8 +26,10 @@ from podwire.ipam.lease import (
     Survivor,
     own_start,
 )
-from podwire.ipam.source import Card
 from podwire.model.cni import FAILED, TRY_AGAIN, CniError
+
+if TYPE_CHECKING:
+    from podwire.ipam.source import Card
 
 STATE_DIR = "/var/run/azure-vnet"
 FILE = "ledger.sqlite"

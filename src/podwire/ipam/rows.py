@@ -8,10 +8,13 @@ import time
 from collections.abc import Iterator
 from dataclasses import astuple, fields
 from ipaddress import ip_address
+from typing import TYPE_CHECKING
 
 from podwire.ipam.lease import ATTACHED, PENDING, Holder, Lease, Survivor, own_start
-from podwire.ipam.source import Card
 from podwire.model.cni import FAILED, NO_ADDRESS, CniError
+
+if TYPE_CHECKING:
+    from podwire.ipam.source import Card
 
 SCHEMA = 1
 TABLES = (

@@ -6,9 +6,13 @@ Must not know the ledger; a caller holds no lock while it asks.
 
 from __future__ import annotations
 
-from podwire.ipam.source import Card, parse_interfaces
+from typing import TYPE_CHECKING
+
 from podwire.model.errors import UnavailableError
 from podwire.model.vnet import WIRE_SERVER
+
+if TYPE_CHECKING:
+    from podwire.ipam.source import Card
 
 URL = f"http://{WIRE_SERVER}/machine/plugins?comp=nmagent&type=getinterfaceinfov1"
 TIMEOUT = 5.0
@@ -20,6 +24,8 @@ def fetch(url: str = URL, *, timeout: float = TIMEOUT) -> tuple[Card, ...]:
     """The node's cards now. Raises UnavailableError with the address and the reason."""
     import http.client  # late: costs more than everything else, and most calls ask nothing
     from urllib.parse import urlsplit
+
+    from podwire.ipam.source import parse_interfaces
 
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=timeout)

@@ -1,0 +1,268 @@
+"""A node behind a tiny fabric: two namespaces, one cable, a wire server in a thread."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import threading
+import traceback
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+from podwire.cni.install import install
+from podwire.cni.settings import Settings
+from podwire.ipam.ledger import Ledger
+from podwire.kernel.netns import NetNamespace
+from podwire.kernel.pods import WiredPod, wired_pods
+from podwire.kernel.rtnetlink import RtNetlink
+
+NIC_MAC = "00:0d:3a:8a:50:da"
+NODE_IP, GATEWAY, WIRE_SERVER = "10.220.2.4", "10.220.2.1", "168.63.129.16"
+SUBNET = "10.220.2.0/24"
+URL = f"http://{WIRE_SERVER}/machine/plugins?comp=nmagent&type=getinterfaceinfov1"
+# What the runtime sends for the seed's conflist: keys in alphabetical order.
+CONFIG: dict[str, Any] = {
+    "bridge": "azure0",
+    "cniVersion": "0.3.0",
+    "ipam": {"type": "azure-vnet-ipam"},
+    "ipsToRouteViaHost": ["169.254.20.10"],
+    "mode": "bridge",
+    "name": "azure",
+    "type": "azure-vnet",
+}
+_FABRIC = f"""
+ip link add fab0 type veth peer name eth0 netns NODE address {NIC_MAC}
+ip link set fab0 up
+ip link set lo up
+ip addr add {GATEWAY}/24 dev fab0
+ip addr add {WIRE_SERVER}/32 dev lo
+"""
+_NODE = f"""
+ip link set lo up
+ip link set eth0 up
+ip addr add {NODE_IP}/24 dev eth0
+ip route add default via {GATEWAY}
+"""
+
+
+class WireServer:
+    """Answers getinterfaceinfov1 in a thread; `addresses` and `broken` may change under way."""
+
+    def __init__(self, fabric: NetNamespace, addresses: Iterable[str]) -> None:
+        self.addresses = list(addresses)
+        self.broken = False
+        self.asked = 0
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                outer.asked += 1
+                body = outer.document()
+                self.send_response(503 if outer.broken else 200)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        with fabric.entered():
+            self._server = HTTPServer((WIRE_SERVER, 80), Handler)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
+        self._thread.start()
+
+    def document(self) -> bytes:
+        listed = "".join(f'<IPAddress Address="{a}" IsPrimary="false"/>' for a in self.addresses)
+        return (
+            f'<Interfaces><Interface MacAddress="{NIC_MAC.replace(":", "").upper()}" '
+            f'IsPrimary="true"><IPSubnet Prefix="{SUBNET}">'
+            f'<IPAddress Address="{NODE_IP}" IsPrimary="true"/>{listed}'
+            "</IPSubnet></Interface></Interfaces>"
+        ).encode()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+@dataclass
+class Pod:
+    """A container: an id and a network namespace."""
+
+    id: str
+    netns: NetNamespace
+    name: str = "nginx-7cf567cc7-bgc82"
+
+    def run(self, *argv: str) -> str:
+        return inside(self.netns, argv)
+
+
+@dataclass
+class Answer:
+    """What a plugin's process gave back."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+    @property
+    def document(self) -> dict[str, Any]:
+        return json.loads(self.stdout)
+
+
+@dataclass
+class Node:
+    """One node: its namespaces, its installed plugins, its state."""
+
+    directory: Path
+    fabric: NetNamespace
+    netns: NetNamespace
+    wire_server: WireServer
+    stack: ExitStack
+    pods: list[Pod] = field(default_factory=list)
+
+    @property
+    def settings(self) -> Settings:
+        return Settings(
+            state_dir=str(self.directory / "state"),
+            log_dir=str(self.directory / "log"),
+            wire_server_url=URL,
+            wire_server_timeout=1.0,
+        )
+
+    @property
+    def bin(self) -> Path:
+        return self.directory / "bin"
+
+    @property
+    def log(self) -> str:
+        path = self.directory / "log" / "azure-vnet.log"
+        return path.read_text() if path.exists() else ""
+
+    def pod(self, identity: str) -> Pod:
+        pod = Pod(identity, self.stack.enter_context(NetNamespace.create()))
+        self.pods.append(pod)
+        return pod
+
+    def environment(self, verb: str, pod: Pod, **other: str) -> dict[str, str]:
+        return {
+            "CNI_COMMAND": verb,
+            "CNI_CONTAINERID": pod.id,
+            "CNI_NETNS": pod.netns.path,
+            "CNI_IFNAME": "eth0",
+            "CNI_ARGS": f"IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME={pod.name};"
+            f"K8S_POD_INFRA_CONTAINER_ID={pod.id}",
+            "CNI_PATH": str(self.bin),
+            "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+            **other,
+        }
+
+    def start(
+        self,
+        verb: str,
+        pod: Pod,
+        plugin: str | Path = "azure-vnet",
+        config: dict[str, Any] | None = None,
+        **other: str,
+    ) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            ["nsenter", f"--net={self.netns.path}", str(self.bin / plugin)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=self.environment(verb, pod, **other),
+        )
+        assert process.stdin is not None
+        process.stdin.write(json.dumps(config or CONFIG, separators=(",", ":")))
+        process.stdin.close()
+        process.stdin = None
+        return process
+
+    def call(
+        self,
+        verb: str,
+        pod: Pod,
+        plugin: str | Path = "azure-vnet",
+        config: dict[str, Any] | None = None,
+        **other: str,
+    ) -> Answer:
+        return finish(self.start(verb, pod, plugin, config, **other))
+
+    def run(self, *argv: str) -> str:
+        return inside(self.netns, argv)
+
+    def fork(self, work: Callable[[], None]) -> int:
+        """Run `work` in a child process inside the node; its wait status."""
+        child = os.fork()
+        if child == 0:
+            try:
+                with self.netns.entered():
+                    work()
+                os._exit(0)
+            except BaseException:  # noqa: BLE001  a child must never return into pytest
+                traceback.print_exc()
+                os._exit(1)
+        return os.waitpid(child, 0)[1]
+
+    def ledger(self) -> Ledger:
+        return Ledger.open(self.settings.state_dir, create=False)
+
+    def wired(self) -> list[WiredPod]:
+        return wired_pods(self.netns, "azure0")
+
+    def azv_links(self) -> list[str]:
+        with RtNetlink(self.netns) as door:
+            return [one.name for one in door.links() if one.name.startswith("azv")]
+
+
+def finish(process: subprocess.Popen[str]) -> Answer:
+    out, err = process.communicate(timeout=60)
+    return Answer(process.returncode, out, err)
+
+
+def inside(netns: NetNamespace, argv: Sequence[str]) -> str:
+    command = ["nsenter", f"--net={netns.path}", *argv]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def build(directory: Path, stack: ExitStack, count: int = 30) -> Node:
+    fabric = stack.enter_context(NetNamespace.create())
+    netns = stack.enter_context(NetNamespace.create())
+    for line in _FABRIC.strip().splitlines():
+        inside(fabric, line.replace("NODE", netns.path).split())
+    for line in _NODE.strip().splitlines():
+        inside(netns, line.split())
+    server = WireServer(fabric, (f"10.220.2.{number}" for number in range(5, 5 + count)))
+    stack.callback(server.close)
+    node = Node(directory, fabric, netns, server, stack)
+    (directory / "log").mkdir()
+    install(
+        Path("/"),
+        bin_dir=str(node.bin),
+        conf_dir=str(directory / "conf"),
+        lib_dir=str(directory / "lib"),
+        state_dir=node.settings.state_dir,
+        log_dir=node.settings.log_dir,
+        wire_server_url=URL,
+    )
+    return node
+
+
+def reach(source: NetNamespace, address: str, port: int = 80) -> bytes:
+    """The first bytes of an answer over TCP from `source` to a listener at `address`."""
+    with source.entered():
+        plug = socket.socket()
+    with plug:
+        plug.settimeout(3)
+        plug.connect((address, port))
+        plug.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        parts = list(iter(lambda: plug.recv(4096), b""))
+        return b"".join(parts)[:15]
