@@ -11,6 +11,7 @@ import threading
 import pytest
 
 from podwire.kernel import sysctl
+from podwire.kernel.rtnetlink import RtNetlink
 from podwire.model.vnet import FABRIC_MAC
 
 from .frames import BROADCAST, PATIENCE, arp_request, ethernet, ping, tcp_syn, udp
@@ -107,6 +108,8 @@ def test_ipv6_and_other_protocols_do_not_pass(net):
         if one.udp_payload == b"last":
             break
     assert set(from_fabric) <= {0x0800, 0x0806}
+    with RtNetlink(net.fabric.namespace) as door:
+        assert [one.cidr for one in door.addresses() if ":" in one.cidr and one.scope != 254] == []
 
 
 def track_connections(namespace) -> None:
