@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from podwire.model.errors import KernelError
 
@@ -51,7 +52,7 @@ class NetNamespace:
 
         def leave() -> None:
             try:
-                _call("unshare", CLONE_NEWNET)
+                call_libc("unshare", CLONE_NEWNET)
                 made.append(cls.current())
             except KernelError as error:
                 made.append(error)
@@ -82,11 +83,11 @@ class NetNamespace:
         except OSError as error:
             raise KernelError(f"cannot open {_OWN}: {error.strerror}") from error
         try:
-            _call("setns", self.fd, CLONE_NEWNET)
+            call_libc("setns", self.fd, CLONE_NEWNET)
             try:
                 yield
             finally:
-                _call("setns", before, CLONE_NEWNET)
+                call_libc("setns", before, CLONE_NEWNET)
         finally:
             os.close(before)
 
@@ -115,11 +116,15 @@ class NetNamespace:
         return f"NetNamespace({self.name}, fd {self.fd})"
 
 
-def _call(name: str, *numbers: int) -> None:
+def call_libc(name: str, *numbers: int) -> None:
     """Call a C library function of numbers that returns 0 or -1 (Python 3.11 has no setns)."""
     import ctypes  # late: a process that enters no namespace need not pay for it
 
-    function = getattr(ctypes.CDLL(None, use_errno=True), name)
-    if function(*numbers) != 0:
+    if "library" not in _loaded:
+        _loaded["library"] = ctypes.CDLL(None, use_errno=True)
+    if getattr(_loaded["library"], name)(*numbers) != 0:
         number = ctypes.get_errno()
         raise KernelError(f"{name} refused: {os.strerror(number)}", errno=number)
+
+
+_loaded: dict[str, Any] = {}

@@ -17,7 +17,7 @@ from podwire.kernel.uplink import find_uplink
 from podwire.model import bridge_mode
 from podwire.model.bridge_mode import PodNetwork, Uplink
 from podwire.model.vnet import FABRIC_MAC
-from podwire.model.wiring import Address, Route, Sysctl, Veth, Wiring
+from podwire.model.wiring import Address, KernelObject, Route, Sysctl, Veth, Wiring
 
 GATEWAY = "10.220.2.1"
 BRIDGE = "azure0"
@@ -157,7 +157,7 @@ def bare_lab() -> Iterator[Lab]:
     with ExitStack() as stack:
         fabric = stack.enter_context(NetNamespace.create())
         run(fabric, "ip", "link", "set", "lo", "up")
-        base = [
+        base: list[KernelObject] = [
             Sysctl("fabric", "net/ipv4/ip_forward", "1"),
             Address("fabric", "lo", f"{GATEWAY}/32"),
         ]

@@ -52,7 +52,7 @@ class Tap:
     def frames(self, wait: float = 0.05) -> list[Frame]:
         """What has arrived up to now, `wait` seconds from now included."""
         time.sleep(wait)
-        found = []
+        found: list[Frame] = []
         while True:
             try:
                 data, address = self._socket.recvfrom(65536)
@@ -64,8 +64,7 @@ class Tap:
     def send_arp(self, operation: int, sender: tuple[str, str], target: tuple[str, str]) -> None:
         """(MAC, IP) each; broadcast."""
         head = struct.pack("!HHBBH", 1, 0x0800, 6, 4, operation)
-        parts = (_mac(sender[0]), socket.inet_aton(sender[1]))
-        parts += (_mac(target[0]), socket.inet_aton(target[1]))
+        parts = [part for mac, ip in (sender, target) for part in (_mac(mac), socket.inet_aton(ip))]
         frame = _mac(BROADCAST) + _mac(sender[0]) + struct.pack("!H", _ETH_P_ARP)
         self._socket.send(frame + head + b"".join(parts))
 

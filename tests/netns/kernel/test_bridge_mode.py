@@ -110,6 +110,33 @@ def test_address_probe_finds_other_holders_and_not_itself(lab: Lab) -> None:
     assert holders == [other.network.mac]
 
 
+def test_arp_for_the_node_disturbs_no_other_pod(lab: Lab) -> None:
+    node = lab.nodes["node1"]
+    pod, other = node.add_pod(), node.add_pod()
+    with tap(pod.namespace, "eth0") as asker, tap(other.namespace, "eth0") as bystander:
+        asker.send_arp(REQUEST, (pod.network.mac, pod.ip), (NOBODY, node.ip))
+        replies = [one.arp for one in asker.frames(0.2) if one.arp and one.arp[0] == REPLY]
+        assert replies == [(REPLY, node.uplink.mac, node.ip, pod.network.mac, pod.ip)]
+        assert [one for one in bystander.frames(0) if one.arp] == []
+
+
+def test_arp_for_what_is_at_home_never_leaves(lab: Lab) -> None:
+    """Address probes and the node's own requests are broadcast; the fabric would answer them."""
+    node = lab.nodes["node1"]
+    pod, other = node.add_pod(), node.add_pod()
+    with (
+        tap(lab.fabric, "nic-node1") as fabric,
+        tap(pod.namespace, "eth0") as from_pod,
+        tap(node.namespace, BRIDGE) as from_node,
+    ):
+        for address in (other.ip, node.ip, pod.ip):
+            from_pod.send_arp(REQUEST, (pod.network.mac, "0.0.0.0"), (NOBODY, address))
+            from_node.send_arp(REQUEST, (node.uplink.mac, node.ip), (NOBODY, address))
+        assert [one for one in fabric.frames(0.2) if one.arp] == []
+        from_node.send_arp(REQUEST, (node.uplink.mac, node.ip), (NOBODY, "10.220.2.200"))
+        assert [one.arp[4] for one in fabric.frames(0.2) if one.arp] == ["10.220.2.200"]
+
+
 def test_pod_hears_nothing_of_its_own_broadcasts(lab: Lab) -> None:
     pod = lab.nodes["node1"].add_pod()
     with tap(pod.namespace, "eth0") as line:

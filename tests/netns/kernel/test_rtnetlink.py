@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -162,7 +162,7 @@ def test_neighbours(door: RtNetlink, here: NetNamespace, nic: int) -> None:
 def test_refusals_carry_the_kernels_number(door: RtNetlink, nic: int, there: NetNamespace) -> None:
     assert door.link("none") is None
     assert door.link("a-name-that-is-too-long-for-a-link") is None
-    refused = {
+    refused: dict[int, Callable[[], None]] = {
         errno.EEXIST: lambda: door.create_veth("nic", "far2", there),
         errno.ENETUNREACH: lambda: door.set_route("10.7.0.0/16", nic, via="192.0.2.1"),
         errno.EADDRNOTAVAIL: lambda: door.delete_address(nic, "10.0.0.9/24"),

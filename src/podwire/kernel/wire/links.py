@@ -73,18 +73,22 @@ def _repair_veth(session: Session, want: Veth) -> None:
     door = session.route(want.place)
     have = door.link(want.name)
     if have is None:
-        raise KernelError(
-            f"there is another link {want.peer_name} in {want.peer_place}", errno=errno.EEXIST
-        )
+        # The name that is taken is the peer's, or it was the end of a namespace that died just now.
+        if session.route(want.peer_place).link(want.peer_name) is not None:
+            raise KernelError(
+                f"there is another link {want.peer_name} in {want.peer_place}", errno=errno.EEXIST
+            )
+        _create_veth(session, want)
+        return
     if have.kind != "veth":
         raise KernelError(
             f"{want.name} is there and is no veth but {have.kind or 'a NIC'}", errno=errno.EEXIST
         )
-    if _peer(session, want, have) is None:
-        unless_missing(lambda: door.delete_link(have.ifindex))
-        _create_veth(session, want)
+    if _peer(session, want, have) is not None:
+        _correct(door, have, want.mac, want.mtu)
         return
-    _correct(door, have, want.mac, want.mtu)
+    unless_missing(lambda: door.delete_link(have.ifindex))
+    _create_veth(session, want)
 
 
 def _peer(session: Session, want: Veth, have: Link) -> Link | None:
