@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from podwire.cli.options import lab_option
-from podwire.cli.output import output_option, print_json, stdout, table
+from podwire.cli.output import output_option, print_json, print_table
 from podwire.cluster.node import enter_argv
 from podwire.lab import control
 from podwire.model.errors import InvalidInputError
@@ -30,11 +30,14 @@ def list_nodes(layout: LabLayout, output: str) -> None:
     if output == "json":
         print_json(nodes)
         return
-    rows = table("NAME", "ADDRESS", "STATE", "PID", "RESTARTS")
-    for one in nodes:
-        pid = "-" if one["pid"] is None else str(one["pid"])
-        rows.add_row(one["name"], one["address"], one["state"], pid, str(one["restarts"]))
-    stdout.print(rows)
+    rows = [
+        (
+            *(one["name"], one["address"], one["state"]),
+            *("-" if one["pid"] is None else str(one["pid"]), str(one["restarts"])),
+        )
+        for one in nodes
+    ]
+    print_table(("NAME", "ADDRESS", "STATE", "PID", "RESTARTS"), rows)
 
 
 @node.command()

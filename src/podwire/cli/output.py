@@ -5,14 +5,13 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
-stdout = Console()
 stderr = Console(stderr=True)
 
 output_option = click.option(
@@ -30,12 +29,13 @@ def print_json(value: Any) -> None:
     sys.stdout.write("\n")
 
 
-def table(*columns: str) -> Table:
-    """A table as kubectl prints one: no lines, upper-case heads."""
-    made = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 3, 0, 0))
-    for column in columns:
-        made.add_column(column, overflow="fold")
-    return made
+def print_table(heads: Sequence[str], rows: Iterable[Sequence[str]], *, err: bool = False) -> None:
+    """As kubectl prints one: upper-case heads, three spaces between columns, nothing wrapped."""
+    lines = [list(heads), *(list(row) for row in rows)]
+    widths = [max(len(line[at]) for line in lines) for at in range(len(heads))]
+    for line in lines:
+        cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        click.echo("   ".join(cells).rstrip(), err=err)
 
 
 class StepDisplay:

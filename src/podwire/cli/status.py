@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
 
 from podwire.cli.options import lab_option
-from podwire.cli.output import output_option, print_json, stdout, table
+from podwire.cli.output import output_option, print_json, print_table
+from podwire.ipam.lease import Lease
 from podwire.ipam.ledger import STATE_DIR, Ledger
+from podwire.kernel.mountns import inside
 from podwire.lab import control
 from podwire.model.errors import UnavailableError
 from podwire.model.layout import LabLayout
@@ -35,10 +36,8 @@ def _held(node: dict[str, Any]) -> dict[str, Any]:
     """How many of the NIC's pod addresses the node's own ledger says are held."""
     if node["pid"] is None:
         return {"used": 0, "holders": []}
-    state = Path(f"/proc/{node['pid']}/root/run", Path(STATE_DIR).name)
     try:
-        with Ledger.open(str(state), create=False) as ledger:
-            leases = ledger.leases()
+        leases = inside(node["pid"], _leases)
     except UnavailableError:  # no pod was wired yet
         leases = []
     holders = [
@@ -47,27 +46,33 @@ def _held(node: dict[str, Any]) -> dict[str, Any]:
     return {"used": len(leases), "holders": holders}
 
 
+def _leases() -> list[Lease]:
+    with Ledger.open(STATE_DIR, create=False) as ledger:
+        return ledger.leases()
+
+
 def _print(now: dict[str, Any]) -> None:
     facts = now["cluster"]
-    stdout.print(f"lab {now['lab']}: {now['state']}", style="bold", highlight=False)
+    click.secho(f"lab {now['lab']}: {now['state']}", bold=True)
+    if now["error"]:
+        click.echo(f"error   {now['error']}")
     if facts:
-        stdout.print(
-            f"cluster {facts['name']}, Kubernetes {facts['kubernetes']}, API {facts['api']}",
-            highlight=False,
+        click.echo(f"cluster {facts['name']}, Kubernetes {facts['kubernetes']}, API {facts['api']}")
+    click.echo(f"logs    {now['logs']}\n")
+    nodes = [
+        (
+            *(one["name"], one["address"], one["state"], _pid(one), str(one["restarts"])),
+            f"{one['addresses']['used']} of {one['addresses']['total']} used",
         )
-    stdout.print(f"logs    {now['logs']}\n", highlight=False)
-    nodes = table("NODE", "ADDRESS", "STATE", "PID", "RESTARTS", "POD ADDRESSES")
-    for one in now["nodes"]:
-        use = f"{one['addresses']['used']} of {one['addresses']['total']} used"
-        nodes.add_row(
-            one["name"], one["address"], one["state"], _pid(one), str(one["restarts"]), use
-        )
-    stdout.print(nodes)
-    stdout.print()
-    parts = table("COMPONENT", "PID", "RESTARTS", "LAST EXIT")
-    for one in now["components"]:
-        parts.add_row(one["name"], _pid(one), str(one["restarts"]), one["last_exit"])
-    stdout.print(parts)
+        for one in now["nodes"]
+    ]
+    print_table(("NODE", "ADDRESS", "STATE", "PID", "RESTARTS", "POD ADDRESSES"), nodes)
+    click.echo()
+    parts = [
+        (one["name"], _pid(one), str(one["restarts"]), one["last_exit"])
+        for one in now["components"]
+    ]
+    print_table(("COMPONENT", "PID", "RESTARTS", "LAST EXIT"), parts)
 
 
 def _pid(one: dict[str, Any]) -> str:

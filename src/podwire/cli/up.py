@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from podwire.cli.options import lab_option
-from podwire.cli.output import StepDisplay, stderr, table
+from podwire.cli.output import StepDisplay, print_table
 from podwire.cluster import user_kubeconfig
 from podwire.cluster.pki import Pki
 from podwire.lab import control, preflight
@@ -104,13 +104,13 @@ def _tell(layout: LabLayout, spec: ClusterSpec, workload: bool) -> None:
             kubectl = [status["kubectl"], "--kubeconfig", status["admin_kubeconfig"]]
             subprocess.run([*kubectl, "get", *what], check=False)
             click.echo("", err=True)
-    ranges = table("RANGE", "CIDR", "WHO HAS IT")
-    ranges.add_row("subnet", spec.vnet.subnet(spec.subnet).prefix, "nodes and pods")
-    ranges.add_row("services", spec.service_cidr, "services; they exist on the nodes only")
-    stderr.print(ranges)
-    first = spec.node_name(0)
+    ranges = [
+        ("subnet", spec.vnet.subnet(spec.subnet).prefix, "nodes and pods"),
+        ("services", spec.service_cidr, "services; they exist on the nodes only"),
+    ]
+    print_table(("RANGE", "CIDR", "WHO HAS IT"), ranges, err=True)
     name = "" if layout.name == LabLayout().name else f" --name {layout.name}"
-    stderr.print("\nNext:", style="bold")
-    stderr.print(f'  eval "$(podwire env{name})"', highlight=False)
-    stderr.print("  kubectl get nodes -o wide", highlight=False)
-    stderr.print(f"  podwire node shell{name} {first}   # then: brctl show", highlight=False)
+    click.echo("\nNext:", err=True)
+    click.echo(f'  eval "$(podwire env{name})"', err=True)
+    click.echo("  kubectl get nodes -o wide", err=True)
+    click.echo(f"  podwire node shell{name} {spec.node_name(0)}   # then: brctl show", err=True)

@@ -21,7 +21,7 @@ from podwire.cluster.images.build import build_images
 from podwire.cluster.images.store import ImageSet
 from podwire.cluster.kubeconfig import kubeconfig, write_kubeconfig
 from podwire.cluster.kubernetes_binaries import KubernetesBinaries, find_kubernetes
-from podwire.cluster.manifests import cluster_dns_manifest, nginx_manifest
+from podwire.cluster.manifests import NGINX_FILE, cluster_dns_manifest
 from podwire.cluster.node import Node
 from podwire.cluster.packages import ensure_installed, unpack
 from podwire.cluster.pki import Pki
@@ -41,7 +41,7 @@ from podwire.model.cluster import (
     REGISTRY_PORT,
     ClusterSpec,
 )
-from podwire.model.errors import UnavailableError
+from podwire.model.errors import ProcessError, UnavailableError
 from podwire.model.progress import Progress
 from podwire.model.vnet import Nic, allocate
 from podwire.vnet.dns import machine_resolvers
@@ -221,7 +221,8 @@ class Builder:
         server = f"https://127.0.0.1:{self.parts.api_port}"
         admin = kubeconfig(server, self._pki.credential("admin"), user="admin", name=self.spec.name)
         write_kubeconfig(self.layout.state / "admin.kubeconfig", admin)
-        await control_plane.wait_ready(self._client)
+        running = list(self.lab.supervisor.running.values())
+        await control_plane.wait_ready(self._client, running)
         dns = cluster_dns_manifest(self.spec.dns_service_ip)
         await bootstrap.apply_bootstrap(self._client, yaml.safe_load_all(dns))
 
@@ -294,7 +295,7 @@ class Builder:
 
     async def workload(self, progress: Progress) -> None:
         await bootstrap.wait_default_account(self._client)
-        await bootstrap.apply_objects(self._client, yaml.safe_load_all(nginx_manifest()))
+        await self._kubectl("apply", "-f", str(NGINX_FILE))
         path = "/apis/apps/v1/namespaces/default/deployments/nginx"
 
         async def runs() -> bool:
@@ -305,6 +306,17 @@ class Builder:
             return bool(ready >= want)
 
         await _until(runs, _WORKLOAD_TIMEOUT, "the nginx pods do not run; `kubectl describe pods`")
+
+    async def _kubectl(self, *words: str) -> None:
+        """As the reader would: a later `kubectl apply` of the same file then changes nothing."""
+        config = self.layout.state / "admin.kubeconfig"
+        argv = [str(self._binaries.program("kubectl")), "--kubeconfig", str(config), *words]
+        process = await asyncio.create_subprocess_exec(
+            *argv, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE
+        )
+        _, said = await process.communicate()
+        if process.returncode:
+            raise ProcessError(f"kubectl {' '.join(words)}: {said.decode().strip()}")
 
 
 def mac_of(lab: str, name: str) -> str:
