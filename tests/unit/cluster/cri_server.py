@@ -103,7 +103,7 @@ class Runtime:
             id=request.container_id,
             metadata=self.messages.ContainerMetadata(name="web", attempt=int(running)),
             state=self.messages.CONTAINER_RUNNING if running else self.messages.CONTAINER_EXITED,
-            created_at=CREATED,
+            created_at=CREATED + 1 + running,
             started_at=CREATED,
             finished_at=0 if running else CREATED,
             exit_code=0 if running else 137,

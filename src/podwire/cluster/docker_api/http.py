@@ -238,8 +238,11 @@ def _bind(path: Path) -> socket.socket:
 
     The directory is named by a descriptor: a path in a socket address has 107 bytes at most.
     """
+    try:
+        directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise InvalidInputError(f"cannot listen at {path}: {error.strerror}") from error
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     fresh = f"/proc/self/fd/{directory}/{path.name}.new"
     try:
         with suppress(FileNotFoundError):

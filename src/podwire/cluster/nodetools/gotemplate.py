@@ -274,7 +274,7 @@ def _print(*values: Any) -> str:
 
 def _printf(form: str, *values: Any) -> str:
     python = re.sub(r"%[-+#]?v", "%s", form).replace("%q", '"%s"')
-    return python % tuple(one if isinstance(one, (int, float)) else go_text(one) for one in values)
+    return python % tuple(one if type(one) is int else go_text(one) for one in values)
 
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {

@@ -90,4 +90,5 @@ def _scalar(value: Any) -> str:
     """Words that YAML could take for something else (no, null, 1e3) are quoted as JSON is."""
     if isinstance(value, str) and _WORD.fullmatch(value) and value.lower() not in _NOT_WORDS:
         return value
-    return json.dumps(value, ensure_ascii=False)
+    quoted = json.dumps(value, ensure_ascii=False)
+    return "".join(one if one.isprintable() else f"\\U{ord(one):08X}" for one in quoted)
