@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from podwire.cni.install import install
+from podwire.model.errors import InvalidInputError
+
+
+def test_a_nodes_root_gets_all_that_a_call_needs(tmp_path: Path) -> None:
+    install(tmp_path)
+    for name in ("azure-vnet", "azure-vnet-ipam"):
+        file = tmp_path / "opt/cni/bin" / name
+        assert file.stat().st_mode & 0o777 == 0o755
+        text = file.read_text()
+        assert text.startswith("#!/usr/bin/python3 -IS\n")
+        assert "'/opt/cni/lib/podwire-" in text
+        assert "/var/run/azure-vnet" in text
+        assert str(tmp_path) not in text
+    conflist = json.loads((tmp_path / "etc/cni/net.d/10-azure.conflist").read_text())
+    assert (conflist["name"], conflist["cniVersion"]) == ("azure", "0.3.0")
+    network, ports = conflist["plugins"]
+    assert network == {
+        "type": "azure-vnet",
+        "mode": "bridge",
+        "bridge": "azure0",
+        "ipsToRouteViaHost": ["169.254.20.10"],
+        "ipam": {"type": "azure-vnet-ipam"},
+    }
+    assert ports == {"type": "portmap", "capabilities": {"portMappings": True}, "snat": True}
+
+
+def test_only_the_node_half_compiled_and_nothing_left_over(tmp_path: Path) -> None:
+    install(tmp_path)
+    (library,) = (tmp_path / "opt/cni/lib").iterdir()
+    rooms = {one.name for one in (library / "podwire").iterdir() if one.is_dir()}
+    assert rooms == {"model", "kernel", "ipam", "cni", "__pycache__"}
+    sources = set(library.rglob("*.py"))
+    compiled = {
+        one.parent.parent / f"{one.name.split('.')[0]}.py" for one in library.rglob("*.pyc")
+    }
+    assert sources == compiled
+    assert sorted(one.name for one in (tmp_path / "opt/cni/bin").iterdir()) == [
+        "azure-vnet",
+        "azure-vnet-ipam",
+    ]
+
+
+def test_what_is_installed_runs_alone(tmp_path: Path) -> None:
+    """With the machine's Python, isolated, from paths that are not this checkout's."""
+    install(
+        Path("/"),
+        bin_dir=str(tmp_path / "bin"),
+        conf_dir=str(tmp_path / "conf"),
+        lib_dir=str(tmp_path / "lib"),
+        state_dir=str(tmp_path / "state"),
+        log_dir=str(tmp_path),
+    )
+    done = subprocess.run(
+        [str(tmp_path / "bin/azure-vnet")],
+        env={"CNI_COMMAND": "VERSION", "PYTHONPATH": "/nowhere"},
+        input='{"cniVersion": "0.4.0"}',
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(done.stdout)["cniVersion"] == "0.4.0"
+    assert not (tmp_path / "state").exists()
+
+
+def test_again_changes_nothing_and_an_upgrade_keeps_the_version_before(tmp_path: Path) -> None:
+    install(tmp_path)
+    libraries = tmp_path / "opt/cni/lib"
+    (current,) = libraries.iterdir()
+    inode = current.stat().st_ino
+    for age, name in enumerate(("podwire-old", "podwire-older", "podwire-oldest")):
+        (libraries / name).mkdir()
+        os.utime(libraries / name, (1000 - age, 1000 - age))
+    install(tmp_path)
+    assert {one.name for one in libraries.iterdir()} == {current.name, "podwire-old"}
+    assert current.stat().st_ino == inode
+
+
+def test_a_mode_that_cannot_be_wired_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInputError, match="transparent"):
+        install(tmp_path, mode="transparent")
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from podwire.ipam.lock import locked
+from podwire.model.cni import TRY_AGAIN, CniError
+
+
+def test_the_second_waits_in_vain_and_hears_who_holds_it(tmp_path: Path) -> None:
+    path = str(tmp_path / "lock")
+    with locked(path, wait=1), pytest.raises(CniError) as refused, locked(path, wait=0.02):
+        pass
+    assert refused.value.code == TRY_AGAIN
+    assert "timed out locking store" in refused.value.msg
+    assert f"process {os.getpid()} for 0 s" in refused.value.details
+
+
+def test_a_dead_holder_holds_nothing(tmp_path: Path) -> None:
+    path = str(tmp_path / "lock")
+    child = os.fork()
+    if child == 0:
+        with locked(path, wait=1):
+            os._exit(0)
+    os.waitpid(child, 0)
+    with locked(path, wait=0):
+        assert Path(path).read_text().split()[0] == str(os.getpid())
