@@ -38,8 +38,10 @@ _TOOLS = (
     "usr/bin/pkill", "usr/bin/ps", "usr/bin/tcpdump", "usr/bin/top", "usr/bin/uptime",
     "usr/bin/vmstat", "usr/bin/watch", "sbin/sysctl", "sbin/bridge", "etc/iproute2",
 )  # fmt: skip
-_TERMINALS = ("d/dumb", "l/linux", "s/screen", "s/screen-256color", "t/tmux-256color", "v/vt100", "x/xterm",
-              "x/xterm-256color")  # fmt: skip
+_TERMINALS = (
+    "d/dumb", "l/linux", "s/screen", "s/screen-256color", "t/tmux-256color", "v/vt100", "x/xterm",
+    "x/xterm-256color",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +146,7 @@ def _tools(made: Materials) -> RootFs:
 def _cluster_dns(made: Materials) -> RootFs:
     root = _system()
     root.take(made.tree, f"usr/bin/{made.python}")
+    root.take_library(made.tree, "libgcc_s.so.1")  # glibc loads it when a thread ends
     for path, source in made.dns.items():
         if path.endswith(".so"):
             root.take(made.tree, path)

@@ -89,6 +89,10 @@ class RootFs:
             else:
                 raise UnavailableError(f"{path} is not in the packages unpacked to {tree}")
 
+    def take_library(self, tree: Path, name: str) -> None:
+        """Take a library that no ELF file names because it is loaded while running."""
+        self.take(tree, _find_library(tree, name, (), "the image"))
+
     def _take_file(self, tree: Path, path: str, source: Path) -> None:
         executable = bool(source.stat().st_mode & stat.S_IXUSR)
         self.file(path, source, 0o755 if executable else 0o644)
@@ -100,13 +104,6 @@ class RootFs:
         folders = [one.replace("$ORIGIN", os.path.dirname(path)) for one in elf.search]
         for library in elf.needed:
             self.take(tree, _find_library(tree, library, folders, path))
-
-    def keep(self, paths: Iterable[str]) -> None:
-        """Drop every entry of which `paths` has nothing: neither it nor anything below it."""
-        wanted = set(paths)
-        for path in list(self._entries):
-            if path not in wanted:
-                del self._entries[path]
 
     def drop(self, *paths: str) -> None:
         """Leave out paths and what lies below them. What is not there is no error."""

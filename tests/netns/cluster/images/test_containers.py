@@ -62,7 +62,7 @@ TOOLS = [
     "bash -c 'echo $((1 + 1))'",
     "sh -c 'echo x | awk {print}'",
     "sysctl net.ipv4.ip_forward",
-    "bridge link",
+    "bridge -V",
 ]
 
 
