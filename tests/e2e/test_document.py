@@ -84,6 +84,7 @@ def test_nsenter_shows_eth0_with_the_pods_address(
     found = re.search(r"(\d+): eth0@if(\d+): <BROADCAST,\S*UP,LOWER_UP> mtu 1500", out)
     assert found, out
     assert f"inet {nginx_pod['status']['podIP']}/24 scope global eth0" in out
+    assert int(found.group(2)) == int(found.group(1)) + 1
     on_node = lab.on_node(node, "ip addr")
     peer = rf"{found.group(2)}: azv[0-9a-f]{{11}}@if{found.group(1)}: .* master azure0"
     assert re.search(peer, on_node), on_node

@@ -89,13 +89,18 @@ class RtNetlink(NetlinkSocket):
         mac: str | None = None,
         peer_mac: str | None = None,
         mtu: int = 1500,
+        index: int | None = None,
     ) -> None:
-        """A veth pair: this end up, the peer born in its namespace and down (up is refused)."""
-        peer = rt.IFINFO.pack(0, 0, 0, 0, 0) + _identity(peer_name, peer_mac, mtu)
+        """A veth pair: this end up, the peer born in its namespace and down (up is refused).
+
+        index: the peer's interface index, this end's is one more; EBUSY when either is taken.
+        """
+        mine, other = (index + 1, index) if index else (0, 0)
+        peer = rt.IFINFO.pack(0, 0, other, 0, 0) + _identity(peer_name, peer_mac, mtu)
         peer += number(rt.IFLA_NET_NS_FD, peer_namespace.fd)
         data = nested(rt.IFLA_INFO_DATA, nested(_VETH_PEER, peer))
         info = nested(rt.IFLA_LINKINFO, text(rt.IFLA_INFO_KIND, "veth"), data)
-        body = rt.IFINFO.pack(0, 0, 0, rt.IFF_UP, rt.IFF_UP) + _identity(name, mac, mtu) + info
+        body = rt.IFINFO.pack(0, 0, mine, rt.IFF_UP, rt.IFF_UP) + _identity(name, mac, mtu) + info
         self.request(_NEWLINK, body, CREATE | EXCLUSIVE)
 
     def set_link(

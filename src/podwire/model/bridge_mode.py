@@ -125,7 +125,9 @@ def pod_wiring(uplink: Uplink, bridge: str, pod: PodNetwork) -> Wiring:
 
 def _pod_objects(uplink: Uplink, bridge: str, pod: PodNetwork) -> Iterator[KernelObject]:
     port = host_veth_name(pod.network_id, pod.container_id, pod.ifname)
-    yield Veth(HOST, port, POD, pod.ifname, peer_mac=pod.mac, mtu=uplink.mtu)
+    yield Veth(
+        HOST, port, POD, pod.ifname, peer_mac=pod.mac, mtu=uplink.mtu, index=_veth_index(pod.cidr)
+    )
     yield _no_router_advertisements(HOST, port)
     yield BridgePort(HOST, port, bridge, hairpin=True)
     yield Element(HOST, TABLE_FAMILY, TABLE_NAME, POD_MACS, pod.ip, pod.mac)
@@ -134,6 +136,16 @@ def _pod_objects(uplink: Uplink, bridge: str, pod: PodNetwork) -> Iterator[Kerne
     yield _no_router_advertisements(POD, pod.ifname)
     yield Address(POD, pod.ifname, pod.cidr)
     yield Route(POD, DEFAULT_ROUTE, pod.ifname, via=pod.gateway)
+
+
+def _veth_index(cidr: str) -> int:
+    """Two interface indices of each address of the subnet's own: in the pod N, on the host N + 1.
+
+    As Azure's plugin has it, which makes the pair in one namespace: `eth0@if15` of the pod's 14.
+    """
+    address, _, length = cidr.partition("/")
+    number = int.from_bytes(bytes(int(one) for one in address.split(".")), "big")
+    return 2 * (number & ((1 << (32 - int(length))) - 1))
 
 
 def _no_router_advertisements(place: str, link: str) -> Sysctl:

@@ -12,7 +12,7 @@ identity: two objects with one key are the same thing, perhaps with other values
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import TypeAlias
 
 
@@ -35,6 +35,8 @@ class Veth:
     """A veth pair, both ends up; the peer is born in its own place (moving a link costs 14 ms).
 
     mac, peer_mac: None lets the kernel choose; `observe` fills in what it chose.
+    index: a wish, no demand: the peer's interface index, this end's being one more. A pair that is
+    made in one namespace gets such neighbouring numbers; made across two it gets what is free.
     """
 
     place: str
@@ -44,6 +46,7 @@ class Veth:
     mac: str | None = None
     peer_mac: str | None = None
     mtu: int = 1500
+    index: int | None = field(default=None, compare=False)
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -222,6 +225,6 @@ def diff(wanted: Wiring, seen: Wiring) -> tuple[Difference, ...]:
 def _unequal(want: KernelObject, got: KernelObject) -> tuple[str, ...]:
     if type(want) is not type(got):
         return ("kind",)
-    names = [field.name for field in fields(want)]
+    names = [one.name for one in fields(want) if one.compare]
     values = [(name, getattr(want, name), getattr(got, name)) for name in names]
     return tuple(name for name, wanted, seen in values if wanted is not None and wanted != seen)

@@ -143,7 +143,6 @@ class Fabric:
         try:
             wire.realise(port.wiring, places)
             wire.realise(node_wiring(port.nic, ifname=port.ifname), places)
-            self._has_link(port.link)  # the link watch runs now: the first packet is not lost
         except KernelError:
             wire.unwire(port.wiring, places)
             raise

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import time
 from dataclasses import replace
+from functools import partial
 
 from podwire.kernel.rtnetlink import Link, RtNetlink
 from podwire.kernel.wire.session import Session, unless_missing
@@ -53,12 +54,15 @@ def make_veth(session: Session, want: Veth) -> None:
         _repair_veth(session, want)
     peer = _expect(session.route(want.peer_place), want.peer_name)
     _correct(session.route(want.peer_place), peer, want.peer_mac, want.mtu)
+    # Asking for this end makes the kernel see its carrier now; else the first packets are lost.
+    session.route(want.place).link(want.name)
     session.learn(want.peer_place, want.peer_name, peer.ifindex)
     session.learn(want.place, want.name, peer.peer)
 
 
 def _create_veth(session: Session, want: Veth) -> None:
-    session.route(want.place).create_veth(
+    create = partial(
+        session.route(want.place).create_veth,
         want.name,
         want.peer_name,
         session.namespace(want.peer_place),
@@ -66,6 +70,12 @@ def _create_veth(session: Session, want: Veth) -> None:
         peer_mac=want.peer_mac,
         mtu=want.mtu,
     )
+    try:
+        create(index=want.index)
+    except KernelError as error:
+        if error.errno != errno.EBUSY or want.index is None:
+            raise
+        create()  # somebody has that number; any other will do
 
 
 def _repair_veth(session: Session, want: Veth) -> None:
