@@ -6,10 +6,11 @@ somebody changed.
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from ipaddress import ip_interface
 
 from podwire.cni.log import Log
@@ -59,16 +60,34 @@ def wire_node(
     """The node with its wiring in the kernel. Raises CniError 11 when another call takes too long.
 
     Looks without a lock; only a node that is not as wanted is looked at again, and wired, with it.
+    The card is searched among all links only when the one of the call before does not fit: what a
+    call costs must not grow with the pods.
     """
     places = {HOST: host}
-    node = find_node(conf, ledger, host)
+    node = _remembered(conf, ledger) or find_node(conf, ledger, host)
     if not diff(node.wiring, observe(node.wiring, places)):
         return node
     with locked(os.path.join(settings.state_dir, "node.lock"), wait=settings.lock_wait):
         node = find_node(conf, ledger, host)
         if diff(node.wiring, observe(node.wiring, places)):
             _realise(conf.name, node, places, log)
+        ledger.remember(_key(conf, ledger), json.dumps([node.bridge, *astuple(node.uplink)]))
     return node
+
+
+def _remembered(conf: NetConf, ledger: Ledger) -> Node | None:
+    """The node as the last call that wired it found it."""
+    text = ledger.recall(_key(conf, ledger))
+    if not text:
+        return None
+    bridge, name, mac, mtu, addresses, gateway = json.loads(text)
+    uplink = Uplink(name, mac, mtu, tuple(addresses), gateway)
+    return Node(uplink, bridge, node_wiring(uplink, bridge, conf.ips_to_route_via_host))
+
+
+def _key(conf: NetConf, ledger: Ledger) -> str:
+    """All that decides which card and bridge it is."""
+    return f"uplink {conf.master} {conf.bridge} {ledger.pool().mac}"
 
 
 def _realise(network: str, node: Node, places: Mapping[str, NetNamespace], log: Log) -> None:

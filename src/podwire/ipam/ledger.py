@@ -122,6 +122,19 @@ class Ledger:
             lambda db: list(rows.select(db, "container_id = ?", (container_id,)))
         )
 
+    # What a call learnt and another need not ask again
+
+    def remember(self, key: str, value: str) -> None:
+        """Gone with the boot and with a lost ledger. Whoever recalls it must verify it."""
+        insert = "INSERT OR REPLACE INTO meta VALUES (?, ?)"
+        self._database.run(lambda db: db.execute(insert, (f"note {key}", value)))
+
+    def recall(self, key: str) -> str:
+        """What was remembered; "" when nothing was."""
+        query = "SELECT value FROM meta WHERE key = ?"
+        row = self._database.read(lambda db: db.execute(query, (f"note {key}",)).fetchone())
+        return str(row[0]) if row else ""
+
     # Where addresses come from
 
     def source_age(self) -> float | None:

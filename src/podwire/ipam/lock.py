@@ -17,7 +17,7 @@ _POLL = 0.005
 def locked(path: str, *, wait: float) -> Iterator[None]:
     """Holds the lock file `path` (made when absent, never removed) inside the block.
 
-    Raises CniError 11 with the holder's pid and the lock's age after `wait` seconds.
+    Raises CniError 11 with the holder's pid, and since when, after `wait` seconds.
     """
     try:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -50,4 +50,4 @@ def _holder(fd: int) -> str:
     words = os.pread(fd, 64, 0).decode(errors="replace").split()
     if len(words) != 2 or not words[1].isdigit():
         return "a process that has just taken it"
-    return f"process {words[0]} for {max(0, round(time.time() - int(words[1])))} s"
+    return f"process {words[0]} since {time.strftime('%H:%M:%S', time.localtime(int(words[1])))}"
