@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import dnslib
+from dnslib.label import DNSLabelError
 
 from .zone import Answer, Record
 
@@ -69,7 +70,17 @@ def _reply(query: Query, rcode: int) -> dnslib.DNSRecord:
 
 
 def encode(query: Query, answer: Answer, *, followed: bytes = b"") -> bytes:
-    """The reply as bytes. followed: the others' reply for the target of the answer's CNAME."""
+    """The reply as bytes. followed: the others' reply for the target of the answer's CNAME.
+
+    A failure when something in it cannot be written, as a label longer than 63 bytes cannot.
+    """
+    try:
+        return bytes(_encode(query, answer, followed).pack())
+    except (dnslib.DNSError, DNSLabelError, ValueError):
+        return failure(query)
+
+
+def _encode(query: Query, answer: Answer, followed: bytes) -> dnslib.DNSRecord:
     reply = _reply(query, answer.rcode)
     reply.header.aa = 1
     for record in answer.records:
@@ -82,7 +93,7 @@ def encode(query: Query, answer: Answer, *, followed: bytes = b"") -> bytes:
         beyond = dnslib.DNSRecord.parse(followed)
         reply.header.rcode = beyond.header.rcode
         reply.add_answer(*beyond.rr)
-    return bytes(reply.pack())
+    return reply
 
 
 def _rr(record: Record, query: Query) -> dnslib.RR:

@@ -56,7 +56,8 @@ def recipe_digest() -> str:
     """A name for what the code here makes: 16 hex digits."""
     summary = hashlib.sha256(platform.machine().encode())
     here = Path(__file__).parent
-    for path in sorted([*here.glob("*.py"), *here.glob("files/*"), *DNS_SOURCES.glob("*.py")]):
+    sources = [*here.glob("*.py"), *here.glob("files/*.*"), *DNS_SOURCES.glob("*.py")]
+    for path in sorted(sources):
         summary.update(f"\0{path.parent.name}/{path.name}\0".encode() + path.read_bytes())
     return summary.hexdigest()[:16]
 

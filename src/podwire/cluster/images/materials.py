@@ -96,7 +96,16 @@ def choose_modules(tree: Path, python: str) -> dict[str, Path]:
     for source in DNS_SOURCES.glob("*.py"):
         (package / source.name).write_bytes(source.read_bytes())
     answer = run(
-        ["chroot", str(tree), f"/usr/bin/{python}", "-I", "-S", "-B", "-c", _CHOOSE.read_text()],
+        [
+            "/usr/sbin/chroot",
+            str(tree),
+            f"/usr/bin/{python}",
+            "-I",
+            "-S",
+            "-B",
+            "-c",
+            _CHOOSE.read_text(),
+        ],
         env={"PYTHONHASHSEED": "0"},
     )
     return {path: tree / place for path, place in json.loads(answer).items()}

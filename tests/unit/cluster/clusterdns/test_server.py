@@ -29,6 +29,7 @@ def tables() -> Tables:
             ("default", "nginx"): Service(("10.200.1.2",)),
             ("default", "many"): Service(),
             ("default", "out"): Service(external="www.example.org"),
+            ("default", "bad"): Service(external=f"{'x' * 64}.default.svc.cluster.local"),
         },
         endpoints={("default", "many"): many},
         namespaces={("", "default"): True},
@@ -229,6 +230,13 @@ def test_an_external_name_is_followed_to_its_address() -> None:
         assert addresses(reply) == ["www.example.org.", "192.0.2.7"]
         setup.upstream.mood = "silent"
         assert (await setup.ask("out.default.svc.cluster.local")).header.rcode == SERVFAIL
+
+    play(scenario)
+
+
+def test_what_cannot_be_written_is_a_failure() -> None:
+    async def scenario(setup: Setup) -> None:
+        assert (await setup.ask("bad.default.svc.cluster.local")).header.rcode == SERVFAIL
 
     play(scenario)
 
