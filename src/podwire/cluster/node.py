@@ -82,16 +82,33 @@ class Node:
         await self._forget()
 
     async def shutdown(self) -> None:
-        """End everything on the node, now; nothing when it is down."""
-        if self._pidfd >= 0:
-            with suppress(ProcessLookupError):
-                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
-            await _readable(self._pidfd)
-        elif self._process is not None:
-            with suppress(ProcessLookupError):
-                self._process.kill()
-            await asyncio.to_thread(self.cgroups.kill, self.name)
-        await self._forget()
+        """End everything on the node, now; nothing when it is down.
+
+        Raises ProcessError when the kernel cannot finish, since nobody reaps what was on it.
+        """
+        try:
+            if self._pidfd >= 0:
+                with suppress(ProcessLookupError):
+                    signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+                await self._gone()
+            elif self._process is not None:
+                with suppress(ProcessLookupError):
+                    self._process.kill()
+                await asyncio.to_thread(self.cgroups.kill, self.name)
+        finally:
+            await self._forget()
+
+    async def _gone(self) -> None:
+        """PID 1 ends when all on the node are reaped. Those that were entered from outside are so
+        by the nsenter before them, unless it is stopped (^Z): then it has to be killed as well."""
+        if await _readable(self._pidfd, 1.0):
+            return
+        await asyncio.to_thread(self.cgroups.kill, self.name)
+        if not await _readable(self._pidfd, 10.0):
+            raise ProcessError(
+                f"node {self.name} does not end: its processes are dead but not reaped; "
+                "does this machine's PID 1 reap orphans? (docker run --init)"
+            )
 
     async def destroy(self) -> None:
         """Shut down, then remove the node's cgroups and its disk."""
@@ -250,32 +267,37 @@ def enter_argv(
     """The argv that runs `command` on a node as root in /root, with its cgroups joined.
 
     For execvp: terminal, exit status and standard files are the caller's. `nsenter` stays between
-    (a process cannot move itself into another pid namespace). The keys ^C and ^\\ signal it and
-    the command, and are the command's alone to answer; another signal that ends nsenter gives the
-    command SIGHUP, as when a terminal goes away.
+    (a process cannot move itself into another pid namespace). ^C, ^Z and the like signal it and the
+    command, so it ignores them: they are the command's to answer, and nsenter ends or stops as the
+    command does. Another signal that ends nsenter gives the command SIGHUP, as when a terminal goes
+    away.
     """
     procs = [shlex.quote(str(Path(one) / "cgroup.procs")) for one in cgroups]
     join = "".join(f"echo 0 > {one} && " for one in procs)
     clean = {**_SHELL, "USER": "root", "LOGNAME": "root", "PS1": f"root@{node}:\\w# "}
     if term := os.environ.get("TERM"):
         clean["TERM"] = term
-    inside = ["env", "-i", "--default-signal=INT,QUIT", "-C", "/root"]
+    inside = ["env", "-i", "--default-signal=INT,QUIT,TSTP", "-C", "/root"]
     inside += [f"{key}={value}" for key, value in clean.items()]
     tied = ["setpriv", "--pdeathsig", "HUP", "--"]
     argv = ["nsenter", "-t", str(pid), "-a", "--", *tied, *inside, *command]
-    return ["/bin/sh", "-c", f"{join}trap '' INT QUIT && exec \"$@\"", "sh", *argv]
+    return ["/bin/sh", "-c", f"{join}trap '' INT QUIT TSTP && exec \"$@\"", "sh", *argv]
 
 
-async def _readable(descriptor: int) -> None:
+async def _readable(descriptor: int, timeout: float | None = None) -> bool:
+    """Wait until it can be read (a pidfd: until the process has ended); False after `timeout`."""
     loop = asyncio.get_running_loop()
     seen = asyncio.Event()
     mine = os.dup(descriptor)  # the loop knows one reader per number
     loop.add_reader(mine, seen.set)
     try:
-        await seen.wait()
+        await asyncio.wait_for(seen.wait(), timeout)
+    except TimeoutError:
+        return False
     finally:
         loop.remove_reader(mine)
         os.close(mine)
+    return True
 
 
 async def _read_line(descriptor: int) -> str:

@@ -14,7 +14,7 @@ from podwire.cluster.node_root import MASKED_SYSCTLS, Mount
 from podwire.model.errors import ProcessError
 from podwire.model.layout import LabLayout
 
-from .conftest import NAME, booted, output
+from .conftest import NAME, booted, output, until
 from .machine import sysctl
 
 
@@ -47,9 +47,8 @@ def test_it_has_its_name_its_loopback_and_nothing_else_on_the_network(node: Node
 def test_its_first_process_is_the_small_one_and_reaps_orphans(node: Node, run) -> None:
     async def work() -> None:
         async with booted(node):
-            assert (
-                (node.root / "proc/1/cmdline").read_bytes().startswith(b"/usr/local/sbin/podwire")
-            )
+            first = node.root / "proc/1/comm"  # it says "ready" just before it becomes that
+            await until(lambda: first.read_text() == "podwire-init\n", "the small one runs")
             await output(node, "sh", "-c", "(sleep 0.1 &)")
             await asyncio.sleep(0.3)
             _, states = await output(node, "ps", "-eo", "stat=")

@@ -64,6 +64,23 @@ def test_shutdown_ends_every_process_and_is_idempotent(node: Node, run) -> None:
     assert not node.layout.node_state(NAME).exists()
 
 
+def test_a_suspended_command_does_not_hold_the_end_up(node: Node, run) -> None:
+    """Stopped, nsenter does not reap the command, and the kernel waits for just that."""
+
+    async def work() -> None:
+        async with booted(node):
+            assert node.pid is not None
+            space = _pid_namespace(node.pid)
+            process = await asyncio.create_subprocess_exec(*node.enter(["sleep", "1000"]))
+            await until(lambda: len(in_pid_namespace(space)) == 2, "the command runs")
+            process.send_signal(signal.SIGSTOP)
+            await asyncio.wait_for(node.shutdown(), 60)
+            assert in_pid_namespace(space) == []
+            assert await process.wait() == -signal.SIGKILL
+
+    run(work())
+
+
 def test_the_disk_stays_over_a_reboot_and_goes_with_the_node(node: Node, run) -> None:
     async def work() -> None:
         async with booted(node):

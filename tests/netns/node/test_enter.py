@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import pty
+import shlex
 import signal
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +16,16 @@ from podwire.cluster.node import Node
 
 from .conftest import NAME, booted, output, until
 from .machine import in_pid_namespace
+
+PATIENT = """
+import os, signal
+signal.signal(signal.SIGINT, lambda *_: os._exit(4))
+signal.signal(signal.SIGCONT, lambda *_: os.write(1, b"resum" + b"ed\\n"))
+print("go" + "ing", flush=True)
+while True:
+    signal.pause()
+"""
+"""No shell: one that is stopped while it starts a command (vfork) does not stop."""
 
 
 @pytest.mark.parametrize("status", [0, 1, 7, 255])
@@ -71,20 +82,20 @@ def test_a_signal_to_what_stands_before_ends_the_command(node: Node, run) -> Non
     run(work())
 
 
-def _on_a_terminal(argv: Sequence[str], keys: bytes, wait_for: bytes) -> tuple[int, bytes]:
-    """Run with a controlling terminal, type `keys` once `wait_for` was said."""
+def _on_a_terminal(argv: Sequence[str], *dialogue: tuple[bytes, bytes]) -> tuple[int, bytes]:
+    """Run with a controlling terminal; of each pair, type the second once the first was said."""
     pid, terminal = pty.fork()
     if pid == 0:
         os.execvp(argv[0], list(argv))
-    said, typed = b"", False
+    said, answered, turns = b"", 0, list(dialogue)
     while True:
         try:
             said += os.read(terminal, 4096)
         except OSError:  # the other side is closed
             break
-        if not typed and wait_for in said:
-            os.write(terminal, keys)
-            typed = True
+        if turns and turns[0][0] in said[answered:]:
+            answered = len(said)
+            os.write(terminal, turns.pop(0)[1])
     os.close(terminal)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), said
 
@@ -95,7 +106,7 @@ def test_the_terminal_is_the_commands_and_ctrl_c_reaches_it(node: Node, run) -> 
     async def work() -> tuple[int, bytes]:
         async with booted(node):
             argv = node.enter(["sh", "-c", script])
-            return await asyncio.to_thread(_on_a_terminal, argv, b"\x03", b"ready")
+            return await asyncio.to_thread(_on_a_terminal, argv, (b"ready", b"\x03"))
 
     status, said = run(work())
     assert status == 3
@@ -103,11 +114,26 @@ def test_the_terminal_is_the_commands_and_ctrl_c_reaches_it(node: Node, run) -> 
     assert b"caught" in said
 
 
+def test_a_command_can_be_suspended_and_taken_up_again(node: Node, run) -> None:
+    """As a job of a shell: ^Z stops it, fg goes on with it, ^C is its own to answer."""
+
+    async def work() -> tuple[int, bytes]:
+        async with booted(node):
+            line = shlex.join(node.enter(["/usr/bin/python3", "-c", PATIENT]))
+            shell = ["bash", "--norc", "-ic", f"{line}; fg; exit $?"]
+            turns = ((b"going", b"\x1a"), (b"resumed", b"\x03"))
+            return await asyncio.to_thread(_on_a_terminal, shell, *turns)
+
+    status, said = run(work())
+    assert status == 4, said
+
+
 def test_the_shells_prompt_names_the_node(node: Node, run) -> None:
     async def work() -> tuple[int, bytes]:
         async with booted(node):
             argv = node.enter(["/bin/bash", "-l"])
-            return await asyncio.to_thread(_on_a_terminal, argv, b"echo $PATH; exit 5\n", b"# ")
+            turn = (b"# ", b"echo $PATH; exit 5\n")
+            return await asyncio.to_thread(_on_a_terminal, argv, turn)
 
     status, said = run(work())
     assert status == 5
