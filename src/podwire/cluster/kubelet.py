@@ -117,6 +117,7 @@ def kubelet_config(settings: KubeletSettings, *, standalone: bool = False) -> di
         "resolvConf": "/etc/resolv.conf",
         "maxPods": settings.max_pods,
         "staticPodPath": MANIFESTS,
+        "volumePluginDir": "/etc/kubernetes/volumeplugins",
         "cgroupDriver": "cgroupfs",
         "cgroupRoot": "/",
         "failSwapOn": False,
@@ -188,7 +189,6 @@ def kubelet_flags(settings: KubeletSettings, *, standalone: bool = False) -> tup
         *((f"--node-labels={labels}",) if labels else ()),
         "--root-dir=/var/lib/kubelet",
         "--cert-dir=/var/lib/kubelet/pki",
-        "--volume-plugin-dir=/etc/kubernetes/volumeplugins",
         "--v=1",
     )
 
