@@ -28,8 +28,9 @@ class _ReplacedError(Exception):
 
 
 class Database:
-    """`create(connection)` makes and fills the tables when the file is new or of another boot.
+    """`create(connection)` makes and fills the tables of a file that is new or made for other things.
 
+    generation: what the file must be made for, or a prefix of it when only reading.
     wait: seconds for a lock that others hold. create None: only read what is there.
     """
 
@@ -137,7 +138,7 @@ class Database:
         if not found:
             return False
         row = connection.execute("SELECT value FROM meta WHERE key='generation'").fetchone()
-        return bool(row == (self._generation,))
+        return bool(row and row[0].startswith(self._generation))
 
     def _make(self, connection: sqlite3.Connection, create: Work[None]) -> None:
         connection.execute("PRAGMA journal_mode=WAL")

@@ -9,6 +9,7 @@ Must not know how a network is made, and never asks the network while its file i
 from __future__ import annotations
 
 import os
+import socket
 import sqlite3
 import time
 from collections.abc import Callable, Iterable
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 STATE_DIR = "/var/run/azure-vnet"
 FILE = "ledger.sqlite"
+_SO_NETNS_COOKIE = 71
 REFRESH_SECONDS = 10.0
 Row: TypeAlias = tuple[str, str, str, str, int, int]
 LOW = 4
@@ -56,7 +58,8 @@ class Ledger:
         wait: float = 10.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> Ledger:
-        """The ledger in `state_dir`, made when it is missing, damaged, or of an earlier boot.
+        """The ledger in `state_dir`, made when it is missing, damaged, or of an earlier boot
+        or another network namespace.
 
         survivors: the addresses that the kernel shows in use, asked only when it is made.
         create: False only reads; then UnavailableError when there is none. clock: seconds that
@@ -71,7 +74,7 @@ class Ledger:
 
         database = Database(
             os.path.join(state_dir, FILE),
-            generation=f"{rows.SCHEMA} {_boot_id()}",
+            generation=_generation(everywhere=not create),
             create=make if create else None,
             wait=wait,
         )
@@ -332,6 +335,24 @@ class Ledger:
         return self._database.run(work)
 
 
+def _generation(*, everywhere: bool) -> str:
+    """What a ledger is valid for: this schema, this boot, and this node's network namespace.
+
+    A node that was taken down and made again in the same boot has other links and addresses. Who
+    only reads, perhaps from outside the node, takes the ledger of any namespace (a prefix).
+    """
+    return f"{rows.SCHEMA} {_boot_id()} {'' if everywhere else _namespace_cookie()}"
+
+
 def _boot_id() -> str:
     with open("/proc/sys/kernel/random/boot_id") as file:
         return file.read().strip()
+
+
+def _namespace_cookie() -> str:
+    """Never used twice in a boot, unlike the namespace's inode (socket(7), Linux 5.14)."""
+    with socket.socket(socket.AF_UNIX) as any_socket:
+        try:
+            return any_socket.getsockopt(socket.SOL_SOCKET, _SO_NETNS_COOKIE, 8).hex()
+        except OSError:
+            return f"inode-{os.stat('/proc/thread-self/ns/net').st_ino}"

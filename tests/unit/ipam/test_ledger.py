@@ -265,6 +265,17 @@ def test_another_boots_leases_are_forgotten(
         assert later.wants_refresh()
 
 
+def test_a_node_made_again_in_the_same_boot_starts_anew_but_anybody_may_read(
+    tmp_path: Path, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attached(ledger, "a")
+    monkeypatch.setattr("podwire.ipam.ledger._namespace_cookie", lambda: "another")
+    with Ledger.open(str(tmp_path), create=False) as reader:
+        assert [one.container_id for one in reader.leases()] == ["a"]
+    with Ledger.open(str(tmp_path)) as anew:
+        assert anew.leases() == []
+
+
 def test_a_lock_that_is_held_too_long_says_try_again(tmp_path: Path, ledger: Ledger) -> None:
     busy = sqlite3.connect(tmp_path / "ledger.sqlite", isolation_level=None)
     busy.execute("BEGIN IMMEDIATE")
