@@ -28,7 +28,7 @@ class _ReplacedError(Exception):
 
 
 class Database:
-    """`create(connection)` makes and fills the tables of a file that is new or made for other things.
+    """`create(connection)` makes and fills the tables of a new file, or of one made for others.
 
     generation: what the file must be made for, or a prefix of it when only reading.
     wait: seconds for a lock that others hold. create None: only read what is there.
