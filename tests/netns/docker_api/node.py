@@ -22,9 +22,11 @@ import grpc
 from cri_api.v1 import api_pb2 as cri
 from cri_api.v1 import api_pb2_grpc as stubs
 
+from podwire.cluster.containerd import containerd_packages
+from podwire.model.layout import CACHE
+
 from .archive import NGINX_IMAGE, PAUSE_IMAGE, write_archive
 
-CACHE = Path("/var/tmp/podwire-test-runtime")
 UID = "56899928-244b-485e-846b-5302430a0c45"
 POD = "nginx-7cf567cc7-5pvnj"
 
@@ -66,21 +68,6 @@ while :; do
   containerd --config {work}/config.toml >>{work}/containerd.log 2>&1 || sleep 0.1
 done
 """
-
-
-def unpacked() -> Path:
-    """The runtime's programs: from the cache, else freshly unpacked."""
-    done = CACHE / "tree"
-    if not done.exists():
-        CACHE.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(dir=CACHE))
-        names = ["containerd", "runc", "libseccomp2"]
-        subprocess.run(["apt-get", "download", "-q", *names], cwd=work, check=True)
-        for package in work.glob("*.deb"):
-            subprocess.run(["dpkg", "-x", str(package), str(work / "tree")], check=True)
-        (work / "tree").rename(done)
-        shutil.rmtree(work)
-    return done
 
 
 def until(holds: Callable[[], Any], what: str, seconds: float = 20.0) -> Any:
@@ -131,10 +118,8 @@ class Node:
 
     @property
     def environment(self) -> dict[str, str]:
-        tree = unpacked()
-        libraries = ":".join(str(one.parent) for one in tree.rglob("libseccomp.so.2"))
-        path = f"{tree}/usr/bin:{tree}/usr/sbin:/usr/sbin:/usr/bin:/sbin:/bin"
-        return {"PATH": path, "LD_LIBRARY_PATH": libraries}
+        tree = containerd_packages(CACHE)
+        return {"PATH": f"{tree}/usr/bin:{tree}/usr/sbin:/usr/sbin:/usr/bin:/sbin:/bin"}
 
     def prepare(self) -> None:
         """The cgroups and containerd's configuration."""

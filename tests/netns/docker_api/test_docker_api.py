@@ -23,9 +23,12 @@ from cri_api.v1 import api_pb2_grpc as stubs
 from podwire.cluster.cri import CriClient
 from podwire.cluster.docker_api import DockerApi
 from podwire.cluster.nodetools.install import install_node_tools
+from podwire.cluster.packages import unpack
+from podwire.model.errors import UnavailableError
+from podwire.model.layout import CACHE
 
 from .conftest import Loop
-from .node import CACHE, POD, UID, Node, Pod, run_container, until
+from .node import POD, UID, Node, Pod, run_container, until
 
 NAME = f"nginx_{POD}_default_{UID}_0"
 
@@ -34,22 +37,11 @@ def docker_client() -> str:
     """The machine's own client; where there is none, Debian's, unpacked into the cache."""
     if found := shutil.which("docker"):
         return found
-    tree = CACHE / "docker-cli"
-    if not tree.exists():
-        CACHE.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(dir=CACHE))
-        package = _package("docker-cli") or _package("docker.io")
-        subprocess.run(["apt-get", "download", "-q", package], cwd=work, check=True)
-        deb = str(next(work.glob("*.deb")))
-        subprocess.run(["dpkg", "-x", deb, str(work / "tree")], check=True)
-        (work / "tree").rename(tree)
-        shutil.rmtree(work)
+    try:
+        tree = unpack(["docker-cli"], CACHE / "docker-cli")
+    except UnavailableError:  # before Debian 13 it is part of the engine's package
+        tree = unpack(["docker.io"], CACHE / "docker-cli")
     return str(tree / "usr/bin/docker")
-
-
-def _package(name: str) -> str:
-    shown = subprocess.run(["apt-cache", "show", name], capture_output=True, check=False)
-    return name if shown.returncode == 0 else ""
 
 
 def docker(node: Node, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
@@ -141,7 +133,6 @@ def test_both_clients_print_the_same(tools: Node, pod: Pod) -> None:
         ["inspect", "-f", "{{range .Config.Env}}[{{.}}]{{end}}", f"k8s_{NAME}"],
         ["inspect", "-f", '{{index .Config.Labels "io.kubernetes.pod.uid"}}', pod.sandbox],
         ["inspect", "-f", "{{.Os}}", "nginx"],
-        ["top", pod.container],
     ):
         real, own = docker(tools, *words), tools.run("docker", *words)
         assert own.stdout == real.stdout, words
@@ -157,6 +148,14 @@ def test_inspect_gives_the_pid_on_the_node(ask, node: Node, pod: Pod) -> None:
     assert "LOOPBACK" in links
     sandbox = int(ask("inspect", "--format", "{{.State.Pid}}", pod.sandbox).stdout)
     assert in_node(node, sandbox) == "/pause "
+
+
+def test_top(ask, pod: Pod) -> None:
+    heading, row = ask("top", pod.container).stdout.splitlines()
+    assert heading.split() == ["UID", "PID", "PPID", "C", "STIME", "TTY", "TIME", "CMD"]
+    pid = ask("inspect", "-f", "{{.State.Pid}}", pod.container).stdout.strip()
+    assert row.split(maxsplit=7)[:2] == ["root", pid]
+    assert row.endswith(" /docker-entrypoint.sh nginx -g daemon off;")
 
 
 def test_inspect_of_nothing(ask) -> None:

@@ -3,9 +3,10 @@
 It comes up before containerd does, and outlives it: /_ping, /version and /info always answer, the
 rest says 503 as long as containerd does not. Nothing can be changed through it, and it says so.
 
-The kubelet's cAdvisor (1.20) asks at every container's start whether Docker runs it. A yes makes it
-look for Docker's own files below DockerRootDir and drop the container when they are not there; so
-it alone is told no, and takes its containerd factory.
+A kubelet's cAdvisor (1.20) asks of every container whether Docker runs it, when its factory for
+Docker comes first (their order is by chance). Seen with a real kubelet: told yes of a running one,
+it says "failed to identify the read-write layer ID" and has no metrics of it; told no, its factory
+for containerd takes it. So it alone is told no.
 
 Source: Docker Engine API 1.40; cAdvisor, container/docker/factory.go (CanHandleAndAccept).
 """
@@ -188,6 +189,7 @@ class DockerApi:
     async def _images(self, _request: Request, _match: re.Match[str]) -> Response:
         cri = await self._client()
         found = await asyncio.gather(*(self._with_info(cri, one) for one in await cri.images()))
+        found.sort(key=lambda one: (-_created(one), one.tags, one.id))  # containerd's is by chance
         return _json([views.image_summary(one, _created(one)) for one in found])
 
     async def _with_info(self, cri: CriClient, image: Image) -> Image:

@@ -208,6 +208,7 @@ def _images(words: Sequence[str]) -> int:
         for one in _document("images")["images"]
         if wanted in one["id"] or any(wanted in tag for tag in one["repoTags"])
     ]
+    items.sort(key=_tag)
     columns: dict[str, Callable[[Any], str]] = {
         "IMAGE": lambda one: _tag(one)[0],
         "TAG": lambda one: _tag(one)[2],
