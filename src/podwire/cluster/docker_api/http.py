@@ -75,7 +75,7 @@ class HttpServer:
 
     async def serve(self, path: Path) -> asyncio.Server:
         """Listen at `path`, mode 0660, in place of whatever socket was there before."""
-        return await asyncio.start_unix_server(self._accept, sock=_bind(path), limit=MAX_HEAD)
+        return await asyncio.start_server(self._accept, sock=_bind(path), limit=MAX_HEAD)
 
     async def close(self) -> None:
         """End the open connections."""
