@@ -39,8 +39,9 @@ def steps(builder: Builder) -> list[Step]:
         Step("packages", "Daemons from Debian packages", builder.packages, ("machine",)),
         Step("kubernetes", "Kubernetes programs", builder.kubernetes, ("machine",)),
         Step("images", "Container images", builder.images, ("packages",)),
+        Step("hub", "Is there a registry?", builder.hub),
         Step("vnet", "VNet: fabric, wire server, IMDS, DNS", builder.vnet, ("machine",)),
-        Step("registry", "Image registry", builder.registry, ("images", "vnet", "packages")),
+        Step("registry", "Image registry", builder.registry, ("images", "vnet", "packages", "hub")),
         Step("pki", "Certificates", builder.certificates),
         Step(
             "control-plane",
@@ -72,7 +73,7 @@ def _node_steps(builder: Builder, number: int, name: str) -> list[Step]:
         await builder.node_ready(number)
 
     base = f"node-{number}"
-    needs = ("packages", "kubernetes", "vnet", "pki", "images")
+    needs = ("packages", "kubernetes", "vnet", "pki", "hub")
     joined = (f"{base}-join", "cluster", "registry")
     return [
         Step(base, f"Node {name}: namespaces, eth0, containerd", boot, needs),

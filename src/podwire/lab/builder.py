@@ -122,6 +122,9 @@ class Builder:
 
     async def images(self, progress: Progress) -> None:
         self._images = await asyncio.to_thread(build_images, self.layout.cache, progress)
+
+    async def hub(self, _: Progress) -> None:
+        """Whether docker.io can be asked: a machine without a network finds out within 5 s."""
         self.parts.mirror = await asyncio.to_thread(registry.docker_hub_answers)
 
     async def vnet(self, _: Progress) -> None:

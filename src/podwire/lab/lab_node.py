@@ -34,7 +34,7 @@ class LabNode:
         self.state = "down"
         self.restarts = 0
         self._fabric, self._supervisor, self._furnish = fabric, supervisor, furnish
-        self._docker: asyncio.Server | None = None
+        self._docker: DockerApi | None = None
         self._watch: asyncio.Task[None] | None = None
         self._programs: tuple[Callable[[Node], Program], ...] = ()
 
@@ -46,8 +46,8 @@ class LabNode:
         with NetNamespace.open(pid) as namespace:
             self._fabric.attach(self.nic, namespace)
         root = self.node.root
-        api = DockerApi(root / "run/containerd/containerd.sock", root, self.node.name)
-        self._docker = await api.serve(root / "run/docker.sock")
+        self._docker = DockerApi(root / "run/containerd/containerd.sock", root, self.node.name)
+        await self._docker.serve(root / "run/docker.sock")
         self.state = "starting"
 
     async def start(self, *programs: Callable[[Node], Program]) -> None:
@@ -90,7 +90,7 @@ class LabNode:
 
     async def _shut(self) -> None:
         if self._docker is not None:
-            self._docker.close()
+            await self._docker.close()
             self._docker = None
         self._fabric.detach(self.nic.name)
         prefix = f"{self.node.name}/"
