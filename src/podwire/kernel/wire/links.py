@@ -73,9 +73,9 @@ def _create_veth(session: Session, want: Veth) -> None:
     try:
         create(index=want.index)
     except KernelError as error:
-        if error.errno != errno.EBUSY or want.index is None:
+        if error.errno not in (errno.EBUSY, errno.EEXIST) or want.index is None:
             raise
-        create()  # somebody has that number; any other will do
+        create()  # somebody has that number, or the name: without the wish we see which
 
 
 def _repair_veth(session: Session, want: Veth) -> None:
