@@ -146,7 +146,7 @@ _PACE: dict[str, Any] = {
     "kubeAPIQPS": 50,
     "kubeAPIBurst": 100,
     "syncFrequency": "10s",
-    # A kubelet of 1.20 looks at its node at once after the start, but only when that has a pod CIDR,
+    # A kubelet of 1.20 looks at its node again soon after the start only when that has a pod CIDR,
     # which no node with Azure CNI has; with the default of 10 s it is Ready so much later.
     "nodeStatusUpdateFrequency": "1s",
     "nodeStatusReportFrequency": "10s",
