@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,14 @@ import click
 from podwire.cli.options import lab_option
 from podwire.cli.output import StepDisplay, print_table
 from podwire.cluster import user_kubeconfig
+from podwire.cluster.kubernetes_binaries import check_wish
 from podwire.cluster.pki import Pki
 from podwire.lab import control, preflight
 from podwire.lab.defaults import document_cluster
 from podwire.lab.store import Store, cluster_body
 from podwire.model.aks_rules import check_cluster
 from podwire.model.cluster import ClusterSpec
-from podwire.model.layout import LabLayout
+from podwire.model.layout import DEFAULT_LAB, LabLayout
 
 
 @click.command()
@@ -49,6 +51,7 @@ def up(layout: LabLayout, workload: bool, **options: Any) -> None:
     """
     spec = _spec(layout, options)
     check_cluster(spec)
+    check_wish(options["kubernetes_dir"], options["kubernetes_version"])
     preflight.check_root()
     preflight.check_resources(layout, spec.node_count)
     kubeconfig = user_kubeconfig.kubeconfig_path()
@@ -109,8 +112,8 @@ def _tell(layout: LabLayout, spec: ClusterSpec, workload: bool) -> None:
         ("services", spec.service_cidr, "services; they exist on the nodes only"),
     ]
     print_table(("RANGE", "CIDR", "WHO HAS IT"), ranges, err=True)
-    name = "" if layout.name == LabLayout().name else f" --name {layout.name}"
+    name = "" if layout.name == DEFAULT_LAB else f" --name {layout.name}"
     click.echo("\nNext:", err=True)
-    click.echo(f'  eval "$(podwire env{name})"', err=True)
+    click.echo(f'  eval "$({sys.argv[0]} env{name})"', err=True)
     click.echo("  kubectl get nodes -o wide", err=True)
-    click.echo(f"  podwire node shell{name} {spec.node_name(0)}   # then: brctl show", err=True)
+    click.echo(f"  podwire node shell {spec.node_name(0)}   # then: brctl show", err=True)

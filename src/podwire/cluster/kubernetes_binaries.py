@@ -95,6 +95,13 @@ def find_kubernetes(
         return _cached(wish) or _downloaded(wish) or _built(wish)
 
 
+def check_wish(directory: Path | None, version: str | None) -> None:
+    """Raise InvalidInputError for what `find_kubernetes` would refuse at once; gets nothing."""
+    wanted = _normal(version)
+    if directory is not None:
+        _given(directory, wanted)
+
+
 def _normal(version: str | None) -> str | None:
     if version is None:
         return None

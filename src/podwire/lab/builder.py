@@ -6,6 +6,7 @@ import asyncio
 import functools
 import hashlib
 import socket
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -115,10 +116,12 @@ class Builder:
 
         self._binaries = await asyncio.to_thread(find)
         self.parts.kubernetes = self._binaries.version
-        link = self.layout.run / "bin/kubectl"
-        link.parent.mkdir(exist_ok=True)
-        link.unlink(missing_ok=True)
-        link.symlink_to(self._binaries.program("kubectl"))
+        own = Path(sys.executable).with_name("podwire")
+        for program in (self._binaries.program("kubectl"), own):
+            link = self.layout.run / "bin" / program.name
+            link.parent.mkdir(exist_ok=True)
+            link.unlink(missing_ok=True)
+            link.symlink_to(program)
 
     async def images(self, progress: Progress) -> None:
         self._images = await asyncio.to_thread(build_images, self.layout.cache, progress)
@@ -238,6 +241,7 @@ class Builder:
             self.layout,
             self.lab.cgroups,
             ip=nic.primary,
+            inside=(self._binaries.directory,),
             steps=(*self._containerd_steps(), *self._kubelet_steps(nic)),
         )
         lab_node = LabNode(node, nic, self.parts.fabric, self.lab.supervisor, furnish)
