@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 stderr = Console(stderr=True)
+_PAUSE = 2.0
 
 output_option = click.option(
     "--output",
@@ -45,7 +46,7 @@ class StepDisplay:
         self.seconds: dict[str, float] = {}
         self._tasks: dict[str, TaskID] = {}
         self._bars: Progress | None = None
-        self._last: dict[str, str] = {}
+        self._told: dict[str, tuple[str, float]] = {}
 
     def __enter__(self) -> StepDisplay:
         if stderr.is_terminal:
@@ -92,6 +93,12 @@ class StepDisplay:
             click.echo(f"[{event['seconds']:6.1f} s] {event['title']}", err=True)
         elif event["state"] == "failed":
             click.echo(f"FAILED {event['title']}: {event['text']}", err=True)
-        elif event["state"] == "progress" and event["text"] != self._last.get(event["step"]):
-            self._last[event["step"]] = event["text"]
+        elif event["state"] == "progress":
+            self._progress_line(event)
+
+    def _progress_line(self, event: dict[str, Any]) -> None:
+        """At most one in two seconds for each step, so that a build's log stays readable."""
+        text, when = self._told.get(event["step"], ("", -_PAUSE))
+        if event["text"] != text and event["seconds"] - when >= _PAUSE:
+            self._told[event["step"]] = (event["text"], event["seconds"])
             click.echo(f"           {event['title']}: {event['text']}", err=True)
