@@ -63,7 +63,6 @@ def up(layout: LabLayout, workload: bool, **options: Any) -> None:
         "kubernetes_dir": str(options["kubernetes_dir"] or ""),
         "kubernetes_version": options["kubernetes_version"] or "",
         "workload": workload,
-        "user_kubeconfig": str(kubeconfig),
     }
     with StepDisplay() as display:
         for event in control.request(layout, {"op": "up", "wanted": wanted}):
@@ -73,10 +72,16 @@ def up(layout: LabLayout, workload: bool, **options: Any) -> None:
 
 
 def _merge(layout: LabLayout, spec: ClusterSpec, path: Path, user: str) -> None:
-    """Noted first, so that `down` finds the entry also when we are ended in between."""
+    """Noted first, so that `down` finds the entry also when we are ended in between.
+
+    A lab is in one kubeconfig at a time, the one of its latest `up`.
+    """
     store = Store(layout.store)
+    old = store.get("setting", "merged")
     store.put("setting", "merged", {"path": str(path)})
     store.close()
+    if old is not None and old["path"] != str(path):
+        user_kubeconfig.remove(Path(old["path"]), lab=layout.name)
     api = control.ask(layout, op="status")["cluster"]["api"]
     admin = Pki(layout.pki).credential("admin")
     user_kubeconfig.merge(

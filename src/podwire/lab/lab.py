@@ -152,6 +152,7 @@ class Lab:
     async def status(self) -> dict[str, Any]:
         """Desired beside observed, as JSON."""
         wanted = self.wanted
+        merged = self.store.get("setting", "merged")
         return {
             "lab": self.layout.name,
             "state": self.state,
@@ -160,7 +161,7 @@ class Lab:
             "logs": str(self.layout.logs),
             "kubectl": str(self.layout.run / "bin/kubectl"),
             "admin_kubeconfig": str(self.layout.state / "admin.kubeconfig"),
-            "user_kubeconfig": wanted["user_kubeconfig"] if wanted else "",
+            "user_kubeconfig": merged["path"] if merged else "",
             "nodes": [node.facts() for node in self.parts.nodes.values()],
             "components": [_facts(one) for one in self.supervisor.running.values()],
         }
