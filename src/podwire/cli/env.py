@@ -10,6 +10,7 @@ import click
 from podwire.cli.options import lab_option
 from podwire.cli.output import output_option, print_json
 from podwire.lab import control
+from podwire.model.errors import PodwireError
 from podwire.model.layout import LabLayout
 
 
@@ -23,6 +24,8 @@ def env(layout: LabLayout, output: str) -> None:
     eval "$(podwire env)"
     """
     status = control.ask(layout, op="status")
+    if not status["user_kubeconfig"]:
+        raise PodwireError(f"lab {layout.name} is {status['state']}; `podwire up` finishes it")
     values = {
         "PATH": str(Path(status["kubectl"]).parent),
         "KUBECONFIG": status["user_kubeconfig"],

@@ -1,0 +1,87 @@
+"""The command's own manners: exit status, messages, tables, names of nodes, progress lines."""
+
+from __future__ import annotations
+
+import pytest
+from click.testing import CliRunner
+
+from podwire.cli import main as command
+from podwire.cli.node import find_node
+from podwire.cli.output import StepDisplay, print_table
+from podwire.model.errors import InvalidInputError
+
+NODES = [{"name": f"aks-nodepool1-1-vmss00000{one}"} for one in range(3)]
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
+    monkeypatch.setattr("sys.argv", ["podwire", *words])
+    try:
+        command.main()
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0
+
+
+def test_help_teaches_every_command() -> None:
+    said = CliRunner().invoke(command.cli, ["--help"]).output
+    for word in ("up", "down", "status", "env", "node", "AKS", "VNet"):
+        assert word.lower() in said.lower()
+
+
+@pytest.mark.parametrize("words", [["nope"], ["up", "--nodes", "many"], ["status", "-o", "yaml"]])
+def test_wrong_usage_is_status_2(monkeypatch: pytest.MonkeyPatch, words: list[str]) -> None:
+    assert run(monkeypatch, *words) == 2
+
+
+def test_an_error_is_one_line_and_status_1(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "status", "--name", "never-was") == 1
+    said = capsys.readouterr().err
+    assert said.startswith("podwire: lab 'never-was' is not running")
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", ["aks-nodepool1-1-vmss000001", "vmss000001", "1"])
+def test_a_node_is_found_by_the_end_of_its_name(name: str) -> None:
+    assert find_node(NODES, name) is NODES[1]
+
+
+@pytest.mark.parametrize(("name", "why"), [("9", "does not exist"), ("", "is ambiguous")])
+def test_a_node_that_is_not_one_is_named_with_those_that_are(name: str, why: str) -> None:
+    with pytest.raises(InvalidInputError, match=why) as refused:
+        find_node(NODES, name)
+    assert "vmss000002" in str(refused.value)
+
+
+def test_a_table_is_as_wide_as_it_must_be(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(("A", "LONGER"), [("something", "x"), ("y", "z")])
+    assert capsys.readouterr().out == "A           LONGER\nsomething   x\ny           z\n"
+
+
+def event(state: str, text: str, seconds: float) -> dict[str, object]:
+    return {
+        "step": "a",
+        "title": "Build",
+        "state": state,
+        "text": text,
+        "fraction": None,
+        "seconds": seconds,
+    }
+
+
+def test_without_a_terminal_progress_is_lines_and_not_too_many(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with StepDisplay() as display:
+        for number in range(40):
+            display.show(event("progress", f"file {number}", number / 10))
+        display.show(event("done", "", 4.0))
+        display.show(event("failed", "no disk", 4.0))
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == [
+        "           Build: file 0",
+        "           Build: file 20",
+        "[   4.0 s] Build",
+        "FAILED Build: no disk",
+    ]
