@@ -134,11 +134,20 @@ def test_max_pods_is_the_schedulers_limit_first_and_the_nics_after(
         lambda: "No available addresses" in events_of(lab, "full-"),
         120,
     )
+    wait_for("all addresses held by ready pods", lambda: _ready_on(lab, full_node) == 30, 60)
     used = {one["name"]: one["addresses"]["used"] for one in lab.status()["nodes"]}
     assert used[full_node] == 30
     ran = ready(lab, "full")
     lab.kubectl("delete", "pod", "holder")
     wait_for("a waiting pod takes the freed address", lambda: ready(lab, "full") == ran + 1, 180)
+
+
+def _ready_on(lab: LabHarness, node: str) -> int:
+    items = lab.get("pods", "-A", f"--field-selector=spec.nodeName={node}")["items"]
+    return sum(
+        any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
+        for conditions in (pod["status"].get("conditions", ()) for pod in items)
+    )
 
 
 def _raise_limit(lab: LabHarness, node: str, pods: int) -> None:
