@@ -122,14 +122,14 @@ class Lab:
         self.state = "stopping"
         emit(StepEvent("down", "Taking the lab down", "started"))
         self.store.delete("setting", "wanted")
-        if self._bringing is not None:
-            self._bringing.cancel()
-            await asyncio.gather(self._bringing, return_exceptions=True)
         await self.close()
         emit(StepEvent("down", "Taking the lab down", "done"))
 
     async def close(self) -> None:
         """End the lab with its daemon. The files stay; `sweep` removes them."""
+        if self._bringing is not None:
+            self._bringing.cancel()
+            await asyncio.gather(self._bringing, return_exceptions=True)
         await self.end_parts()
         self.store.close()
 
