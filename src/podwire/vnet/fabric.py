@@ -58,7 +58,7 @@ class Fabric:
         try:
             with RtNetlink(namespace) as door:
                 door.set_link(door.index("lo"), up=True)
-            wire.realise(fabric_wiring(), {FABRIC: namespace})
+            wire.realise(fabric_wiring(vnet.prefixes), {FABRIC: namespace})
         except BaseException:
             namespace.close()
             raise

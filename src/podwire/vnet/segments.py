@@ -3,7 +3,7 @@
 The fabric is one network namespace that routes. Three facts make it behave as Azure's does:
 - its default route leads into `lo`, so that every address is "reachable elsewhere" and the kernel's
   ARP proxy answers any request of a NIC with the fabric's MAC, except for the NIC's own addresses;
-  a packet that takes this route is owned by nobody and dropped in the forward hook, before the
+  a packet that takes this route is owned by nobody and ends in the forward hook, before the
   kernel would make a neighbour entry for it;
 - each address of a NIC is a route to its link and a permanent neighbour with its MAC: the fabric
   never asks who has an address, and has nothing to learn from those who ask;
@@ -13,6 +13,8 @@ Sources: facts of Azure's fabric (ARP, source checks); net/ipv4/arp.c (arp_proce
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from podwire.model.vnet import FABRIC_MAC, IMDS, WIRE_SERVER, Nic
 from podwire.model.wiring import (
@@ -58,7 +60,11 @@ chain guard {{
 }}
 chain forward {{
     type filter hook forward priority filter; policy accept;
-    oifname lo counter name unowned drop
+    oifname lo counter name unowned jump unowned
+}}
+chain unowned {{
+    ip daddr {{ %s }} drop
+    reject with icmp type admin-prohibited
 }}
 """
 
@@ -78,11 +84,15 @@ chain sender {{
 """
 
 
-def fabric_wiring() -> Wiring:
-    """What the fabric holds before any NIC is there; `lo` is up already."""
+def fabric_wiring(prefixes: Sequence[str]) -> Wiring:
+    """What the fabric holds before any NIC is there; `lo` is up already.
+
+    prefixes: the VNet's. What nobody owns in there is dropped, as in Azure; what leads out of the
+    VNet is refused, so that whoever tries learns it at once instead of after minutes.
+    """
     return Wiring(
         (
-            Table(FABRIC, "ip", TABLE, _IP_RULES),
+            Table(FABRIC, "ip", TABLE, _IP_RULES % ", ".join(prefixes)),
             Table(FABRIC, "arp", TABLE, _ARP_RULES),
             *(Sysctl(FABRIC, name, value) for name, value in _SYSCTLS),
             Address(FABRIC, "lo", f"{WIRE_SERVER}/32"),

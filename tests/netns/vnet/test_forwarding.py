@@ -53,7 +53,7 @@ def test_a_stream_arrives_whole(net):
 def test_a_packet_to_nobody_is_dropped_without_a_word_and_counted(net):
     tap, mine = net.tap(net.a), net.a.nic.mac
     receiver = net.tap(net.b)
-    for dst in ("10.220.2.200", "10.220.2.1", "192.0.2.8"):
+    for dst in ("10.220.2.200", "10.220.2.1", "10.220.9.8"):
         tap.send(udp(FABRIC_MAC, mine, "10.220.2.4", dst, b"lost"))
     tap.send(udp(FABRIC_MAC, mine, "10.220.2.4", "10.220.2.36", b"last"))
     assert receiver.datagrams_until(b"last") == [b"last"]
@@ -61,6 +61,15 @@ def test_a_packet_to_nobody_is_dropped_without_a_word_and_counted(net):
     assert ping(net.b.namespace, "10.220.2.4") == "10.220.2.4"
     back = next(one for one in tap.received() if one.kind == 0x0800)
     assert back.payload[9:10] + back.payload[20:21] == b"\1\x08"  # b's echo request, no ICMP error
+
+
+def test_a_packet_out_of_the_vnet_is_refused_at_once_and_counted(net):
+    tap, mine = net.tap(net.a), net.a.nic.mac
+    tap.send(udp(FABRIC_MAC, mine, "10.220.2.4", "192.0.2.8", b"away"))
+    answer = next(one for one in tap.received() if one.kind == 0x0800)
+    protocol, kind_and_code = answer.payload[9], answer.payload[20:22]
+    assert (protocol, kind_and_code, answer.dst) == (1, b"\3\x0d", mine)  # admin-prohibited
+    assert net.fabric.drops().unowned == 1
 
 
 def test_a_packet_between_a_nics_own_addresses_comes_back_without_a_redirect(net):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 from podwire.model.vnet import FABRIC_MAC, IMDS, WIRE_SERVER
@@ -12,7 +13,7 @@ def of_kind(wiring, kind):
 
 
 def test_the_fabric_forwards_answers_arp_and_knows_no_ipv6():
-    values = {one.name: one.value for one in of_kind(fabric_wiring(), Sysctl)}
+    values = {one.name: one.value for one in of_kind(fabric_wiring(("10.220.0.0/16",)), Sysctl)}
     assert values["net/ipv4/ip_forward"] == "1"
     assert values["net/ipv4/conf/all/proxy_arp"] == "1"
     assert values["net/ipv4/conf/all/send_redirects"] == "0"
@@ -22,16 +23,17 @@ def test_the_fabric_forwards_answers_arp_and_knows_no_ipv6():
 
 
 def test_the_fabric_holds_the_platform_addresses_and_leads_the_rest_to_the_drop():
-    wiring = fabric_wiring()
+    wiring = fabric_wiring(("10.220.0.0/16",))
     held = [one.cidr for one in of_kind(wiring, Address)]
     assert held == [f"{WIRE_SERVER}/32", f"{IMDS}/32"]
     assert of_kind(wiring, Route) == [Route("fabric", "0.0.0.0/0", "lo")]
 
 
 def test_the_guard_stands_before_the_fabric_forwards():
-    kinds = [type(one) for one in fabric_wiring()]
+    kinds = [type(one) for one in fabric_wiring(("10.220.0.0/16",))]
     assert kinds.index(Table) < kinds.index(Sysctl)
-    assert not any("ct " in one.rules for one in of_kind(fabric_wiring(), Table))
+    tables = of_kind(fabric_wiring(("10.220.0.0/16",)), Table)
+    assert not any(re.search(r"\bct ", one.rules) for one in tables)
 
 
 def test_a_port_is_a_pair_whose_far_end_is_born_in_the_node(first):
