@@ -38,6 +38,8 @@ FAMILIES = ("ip", "arp")
 _SYSCTLS = (
     ("net/ipv4/ip_forward", "1"),
     ("net/ipv4/icmp_echo_ignore_broadcasts", "1"),
+    # Every refused packet is told, not one a second.
+    ("net/ipv4/icmp_ratelimit", "0"),
     # A NIC that reaches its own or a neighbour's address through the fabric is not told better.
     *((f"net/ipv4/conf/{scope}/send_redirects", "0") for scope in ("all", "default")),
     *((f"net/ipv4/conf/{scope}/accept_redirects", "0") for scope in ("all", "default")),
