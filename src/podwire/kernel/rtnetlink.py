@@ -139,9 +139,10 @@ class RtNetlink(NetlinkSocket):
 
     # Addresses
 
-    def add_address(self, index: int, cidr: str) -> None:
-        """Scope global, no broadcast address."""
-        self.request(_NEWADDR, _address(index, cidr), CREATE | EXCLUSIVE)
+    def add_address(self, index: int, cidr: str, *, prefix_route: bool = True) -> None:
+        """Scope global, no broadcast address. prefix_route: with the kernel's connected route."""
+        flags = b"" if prefix_route else number(rt.IFA_FLAGS, rt.IFA_F_NOPREFIXROUTE)
+        self.request(_NEWADDR, _address(index, cidr) + flags, CREATE | EXCLUSIVE)
 
     def delete_address(self, index: int, cidr: str) -> None:
         self.request(_DELADDR, _address(index, cidr))
@@ -153,9 +154,13 @@ class RtNetlink(NetlinkSocket):
 
     # Routes (main table)
 
-    def set_route(self, dst: str, index: int, via: str | None = None, onlink: bool = False) -> None:
-        """Make this the only route of metric 0 to `dst`; no change when it is that already."""
-        self.request(_NEWROUTE, _route(dst, index, via, onlink=onlink), CREATE | REPLACE)
+    def set_route(
+        self, dst: str, index: int, via: str | None = None, onlink: bool = False, metric: int = 0
+    ) -> None:
+        """Make this the only route of this metric to `dst`; no change when it is that already."""
+        body = _route(dst, index, via, onlink=onlink)
+        body += number(rt.RTA_PRIORITY, metric) if metric else b""
+        self.request(_NEWROUTE, body, CREATE | REPLACE)
 
     def delete_route(self, dst: str, index: int) -> None:
         """The route to `dst` through this link, of any metric, gateway and protocol."""

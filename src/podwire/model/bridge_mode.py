@@ -55,7 +55,10 @@ class Uplink:
 
 @dataclass(frozen=True, slots=True)
 class PodNetwork:
-    """One attachment. cidr: the pod's address with the subnet's prefix length, 10.220.2.11/24."""
+    """One attachment. cidr: the pod's address with the subnet's prefix length, 10.220.2.11/24.
+
+    host_link: the pod's link on the host; "" for bridge mode's own name of it.
+    """
 
     container_id: str
     network_id: str
@@ -63,6 +66,7 @@ class PodNetwork:
     cidr: str
     gateway: str
     mac: str
+    host_link: str = ""
 
     @property
     def ip(self) -> str:
@@ -101,7 +105,7 @@ def node_wiring(uplink: Uplink, bridge: str, host_routed: tuple[str, ...] = ()) 
     return Wiring.of(
         [
             Bridge(HOST, bridge, uplink.mac, uplink.mtu),
-            _no_router_advertisements(HOST, bridge),
+            no_router_advertisements(HOST, bridge),
             Table(HOST, TABLE_FAMILY, TABLE_NAME, _rules(uplink, host_routed)),
             *(Address(HOST, bridge, one) for one in uplink.addresses),
             BridgePort(HOST, uplink.name, bridge, hairpin=True),
@@ -124,21 +128,21 @@ def pod_wiring(uplink: Uplink, bridge: str, pod: PodNetwork) -> Wiring:
 
 
 def _pod_objects(uplink: Uplink, bridge: str, pod: PodNetwork) -> Iterator[KernelObject]:
-    port = host_veth_name(pod.network_id, pod.container_id, pod.ifname)
+    port = pod.host_link or host_veth_name(pod.network_id, pod.container_id, pod.ifname)
     yield Veth(
-        HOST, port, POD, pod.ifname, peer_mac=pod.mac, mtu=uplink.mtu, index=_veth_index(pod.cidr)
+        HOST, port, POD, pod.ifname, peer_mac=pod.mac, mtu=uplink.mtu, index=veth_index(pod.cidr)
     )
-    yield _no_router_advertisements(HOST, port)
+    yield no_router_advertisements(HOST, port)
     yield BridgePort(HOST, port, bridge, hairpin=True)
     yield Element(HOST, TABLE_FAMILY, TABLE_NAME, POD_MACS, pod.ip, pod.mac)
     yield Element(HOST, TABLE_FAMILY, TABLE_NAME, PORT_LOOPS, f"{port} . {port}")
     yield Neighbour(HOST, bridge, pod.ip, pod.mac)
-    yield _no_router_advertisements(POD, pod.ifname)
+    yield no_router_advertisements(POD, pod.ifname)
     yield Address(POD, pod.ifname, pod.cidr)
     yield Route(POD, DEFAULT_ROUTE, pod.ifname, via=pod.gateway)
 
 
-def _veth_index(cidr: str) -> int:
+def veth_index(cidr: str) -> int:
     """Two interface indices of each address of the subnet's own: in the pod N, on the host N + 1.
 
     As Azure's plugin has it, which makes the pair in one namespace: `eth0@if15` of the pod's 14.
@@ -148,7 +152,7 @@ def _veth_index(cidr: str) -> int:
     return 2 * (number & ((1 << (32 - int(length))) - 1))
 
 
-def _no_router_advertisements(place: str, link: str) -> Sysctl:
+def no_router_advertisements(place: str, link: str) -> Sysctl:
     return Sysctl(place, f"net/ipv6/conf/{link}/accept_ra", "0")
 
 

@@ -73,12 +73,15 @@ class Address:
     """`cidr` (address/prefix length, as in 10.220.2.4/24) on `link`, scope global, no broadcast.
 
     absent: the address must not be there (an uplink whose addresses moved to the bridge).
+    prefix_route: whether its subnet is on the link (the kernel's connected route); None: as the
+    kernel does it, which is yes, and not looked at again.
     """
 
     place: str
     link: str
     cidr: str
     absent: bool = False
+    prefix_route: bool | None = None
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -89,7 +92,8 @@ class Address:
 class Route:
     """`dst` (CIDR; 0.0.0.0/0 is the default route) through `link`, by `via` unless on-link.
 
-    onlink: `via` need not be on a connected subnet (RTNH_F_ONLINK).
+    onlink: `via` need not be on a connected subnet (RTNH_F_ONLINK). metric: None is made as 0 and
+    accepts any.
     """
 
     place: str
@@ -98,6 +102,7 @@ class Route:
     via: str | None = None
     onlink: bool = False
     absent: bool = False
+    metric: int | None = None
 
     @property
     def key(self) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 from dataclasses import replace
+from ipaddress import ip_interface
 
 from podwire.kernel import sysctl
 from podwire.kernel.wire.session import Session, unless_missing
@@ -19,11 +20,31 @@ def make_address(session: Session, want: Address) -> None:
         unmake_address(session, want)
         return
     index = session.index(want.place, want.link)
+    door = session.route(want.place)
     try:
-        session.route(want.place).add_address(index, want.cidr)
+        door.add_address(index, want.cidr, prefix_route=want.prefix_route is not False)
     except KernelError as error:
         if error.errno != errno.EEXIST:
             raise
+        if want.prefix_route is not None:
+            _correct_prefix_route(session, want)
+
+
+def _correct_prefix_route(session: Session, want: Address) -> None:
+    """The address stays, with the connections that use it; its flag cannot be changed."""
+    door, index = session.route(want.place), session.index(want.place, want.link)
+    subnet = str(ip_interface(want.cidr).network)
+    if not want.prefix_route:
+        unless_missing(lambda: door.delete_route(subnet, index))
+    elif not _has_prefix_route(session, want, index):
+        door.set_route(subnet, index)
+
+
+def _has_prefix_route(session: Session, want: Address, index: int) -> bool:
+    subnet = str(ip_interface(want.cidr).network)
+    family = socket.AF_INET6 if ":" in want.cidr else socket.AF_INET
+    routes = session.route(want.place).routes(family, index)
+    return any(one.dst == subnet and one.via is None for one in routes)
 
 
 def unmake_address(session: Session, want: Address) -> None:
@@ -38,8 +59,11 @@ def see_address(session: Session, want: Address) -> Address | None:
     if index is None:
         return None
     entries = session.route(want.place).addresses(index)
-    there = any(one.cidr == want.cidr and one.ifindex == index for one in entries)
-    return replace(want, absent=False) if there else None
+    if not any(one.cidr == want.cidr and one.ifindex == index for one in entries):
+        return None
+    if want.prefix_route is None:
+        return replace(want, absent=False)
+    return replace(want, absent=False, prefix_route=_has_prefix_route(session, want, index))
 
 
 def make_route(session: Session, want: Route) -> None:
@@ -47,7 +71,7 @@ def make_route(session: Session, want: Route) -> None:
         unmake_route(session, want)
         return
     index = session.index(want.place, want.link)
-    session.route(want.place).set_route(want.dst, index, want.via, want.onlink)
+    session.route(want.place).set_route(want.dst, index, want.via, want.onlink, want.metric or 0)
 
 
 def unmake_route(session: Session, want: Route) -> None:
@@ -64,7 +88,8 @@ def see_route(session: Session, want: Route) -> Route | None:
     family = socket.AF_INET6 if ":" in want.dst else socket.AF_INET
     for one in session.route(want.place).routes(family, index):
         if one.dst == want.dst and one.ifindex == index:
-            return replace(want, via=one.via, onlink=one.onlink, absent=False)
+            metric = None if want.metric is None else one.metric
+            return replace(want, via=one.via, onlink=one.onlink, absent=False, metric=metric)
     return None
 
 
