@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from podwire.cni import delegate, pods
+from podwire.cni import delegate, gc, pods, status
 from podwire.cni.addresses import DNS, ipam_result, refresh, take
 from podwire.cni.gotext import config_text, request_text, result_text
 from podwire.cni.log import Log
@@ -89,6 +89,30 @@ class AzureVnet:
                 raise CniError(
                     CHECK_FAILED, f"the pod's network is not as wired: {'; '.join(said)}"
                 )
+
+    def gc(self, request: Request) -> None:
+        """Remove every attachment that `cni.dev/valid-attachments` does not list. Another IPAM
+        plugin hears of each by DEL, as of the journal's end. Raises CniError 7, 100."""
+        with self._call(request):
+            _, bridge = _names(request.config)
+            gc.valid_attachments(request.config)
+            with NetNamespace.current() as host, self._ledger(bridge, host) as ledger:
+                pods.recover(ledger, request, host, self._log)
+                gc.remove_all(
+                    gc.stale(ledger, request.config, wired=True),
+                    lambda lease: pods.remove(ledger, lease, request, host, self._log),
+                )
+
+    def status(self, request: Request) -> None:
+        """Raises CniError 50, or 51 when the pods that are there suffer too."""
+        with self._call(request):
+            conf = self._read(request)
+            _refuse_other_modes(conf)
+            with NetNamespace.current() as host, self._ledger(conf.bridge, host) as ledger:
+                status.addresses(
+                    conf.ipam.type, request, lambda: refresh(ledger, self._settings, self._log)
+                )
+                status.network(ledger, lambda: find_node(conf, ledger, host))
 
     def crashed(self, trace: str) -> None:
         self._log.write(f"[azure-vnet] [cni-net] {trace}")
@@ -297,10 +321,11 @@ def _result(lease: Lease, node: Node, conf: NetConf, places: dict[str, NetNamesp
     """The pod's link is the second one: portmap skips addresses of links without a sandbox."""
     veths = Wiring.of(one for one in pods.wiring_of(lease, node) if isinstance(one, Veth))
     seen = next((one for one in observe(veths, places) if isinstance(one, Veth)), None)
+    mtu = seen.mtu if seen else 0
     return Result(
         interfaces=(
-            Interface(lease.host_link, (seen.mac if seen else None) or ""),
-            Interface(lease.ifname, lease.mac, lease.netns),
+            Interface(lease.host_link, (seen.mac if seen else None) or "", mtu=mtu),
+            Interface(lease.ifname, lease.mac, lease.netns, mtu),
         ),
         ips=(IpConfig(lease.cidr, lease.gateway, 1),),
         routes=(PodRoute("0.0.0.0/0", lease.gateway),),

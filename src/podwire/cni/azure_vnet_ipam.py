@@ -11,16 +11,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
+from podwire.cni import gc, status
 from podwire.cni.addresses import ipam_result, refresh
 from podwire.cni.gotext import request_text, result_text
 from podwire.cni.log import Log
 from podwire.cni.node import DEFAULT_BRIDGE
 from podwire.cni.settings import Settings
-from podwire.ipam.lease import ATTACHED, Holder, Survivor
+from podwire.ipam.lease import ATTACHED, OWN_IPAM, Holder, Survivor
 from podwire.ipam.ledger import Ledger
 from podwire.kernel.netns import NetNamespace
 from podwire.kernel.pods import wired_pods
-from podwire.model.cni import UNKNOWN_CONTAINER, CniError, Request, Result, check_version
+from podwire.model.cni import UNKNOWN_CONTAINER, CniError, Request, Result
 from podwire.model.netconf import IpamConf
 
 
@@ -34,8 +35,7 @@ class AzureVnetIpam:
     def add(self, request: Request) -> Result:
         """An address for the container's interface; once more, the same. Raises PodwireError."""
         with self._call(request):
-            check_version(request.config.get("cniVersion", request.version))
-            conf = IpamConf.from_json(request.config.get("ipam") or {})
+            conf = IpamConf.of(request.config)
             with self._ledger() as ledger:
                 self._forget_dead(ledger)
                 refresh(ledger, self._settings, self._log)
@@ -69,6 +69,22 @@ class AzureVnetIpam:
                     f"container {request.container_id} holds no address for {request.ifname}",
                 )
 
+    def gc(self, request: Request) -> None:
+        """Free what `cni.dev/valid-attachments` does not list, of networks that others made."""
+        with self._call(request):
+            gc.valid_attachments(request.config)
+            with self._ledger() as ledger:
+                gc.remove_all(
+                    gc.stale(ledger, request.config, wired=False),
+                    lambda lease: ledger.release(lease.container_id, lease.ifname),
+                )
+
+    def status(self, request: Request) -> None:
+        """Raises CniError 50 when no source of addresses was ever heard."""
+        with self._call(request), self._ledger() as ledger:
+            IpamConf.of(request.config)
+            status.addresses(OWN_IPAM, request, lambda: refresh(ledger, self._settings, self._log))
+
     def crashed(self, trace: str) -> None:
         self._log.write(f"[azure-vnet-ipam] [cni-ipam] {trace}")
 
@@ -101,6 +117,7 @@ class AzureVnetIpam:
 
 def _holder(request: Request) -> Holder:
     holder = Holder(request.container_id, request.ifname, request.netns)
+    holder = replace(holder, network=request.config.get("name", ""))
     return replace(holder, pod_namespace=request.pod_namespace, pod_name=request.pod_name)
 
 

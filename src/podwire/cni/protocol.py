@@ -1,6 +1,6 @@
 """The frame of a plugin's process: environment and stdin in, one JSON document and a status out.
 
-Source: CNI specification 1.0.0, section 2. VERSION is answered here, before any plugin is made: it
+Source: CNI specification 1.1.0, section 2. VERSION is answered here, before any plugin is made: it
 touches no lock, no state, no log and no network.
 """
 
@@ -10,11 +10,23 @@ import json
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Protocol
 
 from podwire import __version__
-from podwire.model.cni import FAILED, INTERNAL, SUPPORTED, CniError, Request, Result
+from podwire.model.cni import (
+    DECODE_FAILURE,
+    FAILED,
+    INTERNAL,
+    SUPPORTED,
+    CniError,
+    Request,
+    Result,
+)
 from podwire.model.errors import PodwireError
+
+LARGEST_STDIN = 4 << 20
+"""Bytes. A configuration has hundreds; GC's list of a thousand attachments a hundred thousand."""
 
 
 class Plugin(Protocol):
@@ -25,6 +37,10 @@ class Plugin(Protocol):
     def delete(self, request: Request) -> None: ...
 
     def check(self, request: Request) -> None: ...
+
+    def gc(self, request: Request) -> None: ...
+
+    def status(self, request: Request) -> None: ...
 
     def crashed(self, trace: str) -> None:
         """A defect's stack trace, for the log."""
@@ -68,10 +84,13 @@ def answer(
 def _dispatch(plugin: Plugin, request: Request) -> dict[str, Any] | None:
     if request.command == "ADD":
         return plugin.add(request).to_json(request.version)
-    if request.command == "DEL":
-        plugin.delete(request)
-    else:
-        plugin.check(request)
+    verbs = {
+        "DEL": plugin.delete,
+        "CHECK": plugin.check,
+        "GC": plugin.gc,
+        "STATUS": plugin.status,
+    }
+    verbs[request.command](request)
     return None
 
 
@@ -85,7 +104,8 @@ def _crash(name: str, error: BaseException, plugins: Sequence[Plugin]) -> CniErr
 
     trace = "".join(traceback.format_exception(error))
     for plugin in plugins:
-        plugin.crashed(trace)
+        with suppress(Exception):  # whatever happens, one document goes out
+            plugin.crashed(trace)
     last = traceback.extract_tb(error.__traceback__)[-1:]
     place = "".join(f"{os.path.basename(one.filename)}:{one.lineno} {one.name}" for one in last)
     return CniError(
@@ -96,9 +116,15 @@ def _crash(name: str, error: BaseException, plugins: Sequence[Plugin]) -> CniErr
 
 
 def _read_stdin() -> bytes:
-    parts = []
+    parts, size = [], 0
     while part := os.read(0, 1 << 16):
         parts.append(part)
+        size += len(part)
+        if size > LARGEST_STDIN:
+            raise CniError(
+                DECODE_FAILURE,
+                f"Failed to parse network configuration: stdin has more than {LARGEST_STDIN} bytes",
+            )
     return b"".join(parts)
 
 

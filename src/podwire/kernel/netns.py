@@ -6,8 +6,11 @@ Must not know what is inside. Source: namespaces(7), setns(2), unshare(2).
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import socket
+import stat
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +22,7 @@ from podwire.model.errors import KernelError
 
 CLONE_NEWNET = 0x40000000
 _OWN = "/proc/thread-self/ns/net"
+_NS_GET_NSTYPE = 0xB703
 
 
 class NetNamespace:
@@ -31,14 +35,26 @@ class NetNamespace:
 
     @classmethod
     def open(cls, path: str | Path | int) -> NetNamespace:
-        """The namespace at `path`, or of the process when it is a pid. Raises KernelError."""
+        """The namespace at `path`, or of the process when it is a pid. Raises KernelError.
+
+        Whatever the path is, it neither waits nor changes anything.
+        """
         name = f"/proc/{path}/ns/net" if isinstance(path, int) else str(path)
         try:
-            return cls(os.open(name, os.O_RDONLY | os.O_CLOEXEC), name)
-        except OSError as error:
+            fd = _open_plain(name)
+        except (OSError, ValueError) as error:
+            number = getattr(error, "errno", None) or 0
+            said = os.strerror(number) if number else str(error)
             raise KernelError(
-                f"cannot open network namespace {name}: {error.strerror}", errno=error.errno or 0
+                f"cannot open network namespace {name}: {said}", errno=number
             ) from error
+        if not _is_net(fd):
+            os.close(fd)
+            raise KernelError(
+                f"{name} is no network namespace; give one as /run/netns/NAME or /proc/PID/ns/net",
+                errno=errno.EINVAL,
+            )
+        return cls(fd, name)
 
     @classmethod
     def current(cls) -> NetNamespace:
@@ -114,6 +130,21 @@ class NetNamespace:
 
     def __repr__(self) -> str:
         return f"NetNamespace({self.name}, fd {self.fd})"
+
+
+def _open_plain(path: str) -> int:
+    """Open what may be a namespace: a plain file. To open a FIFO would wait, a device may act."""
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), path)
+    return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+
+
+def _is_net(fd: int) -> bool:
+    """Source: ioctl_ns(2)."""
+    try:
+        return fcntl.ioctl(fd, _NS_GET_NSTYPE) == CLONE_NEWNET
+    except OSError:
+        return False
 
 
 def call_libc(name: str, *numbers: int) -> None:

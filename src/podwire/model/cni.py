@@ -1,6 +1,6 @@
 """CNI's values: a call, a result, an error. No I/O.
 
-Source: CNI specification 1.0.0 and the shapes of 0.1.0 to 0.4.0.
+Source: CNI specification 1.1.0 and the shapes of the older ones from 0.1.0.
 Must not know how a pod is wired or where addresses come from.
 """
 
@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from podwire.model.errors import PodwireError
 
-SUPPORTED = ("0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0")
+SUPPORTED = ("0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0")
 DEFAULT_VERSION = "0.2.0"
 """What a configuration without cniVersion means."""
-VERBS = ("ADD", "DEL", "CHECK", "VERSION")
+VERBS = ("ADD", "DEL", "CHECK", "GC", "STATUS", "VERSION")
+_OF_A_CONTAINER = ("ADD", "DEL", "CHECK")
 
 # Codes of the specification.
 INCOMPATIBLE_VERSION = 1
@@ -27,6 +28,10 @@ IO_FAILURE = 5
 DECODE_FAILURE = 6
 INVALID_CONFIG = 7
 TRY_AGAIN = 11
+NOT_AVAILABLE = 50
+"""STATUS: the plugin cannot serve an ADD now."""
+LIMITED = 51
+"""STATUS: nor that, and the containers that are there may have limited connectivity."""
 # Codes of this plugin.
 FAILED = 100
 """The call failed; nothing of it is left. Azure CNI uses it for every failure."""
@@ -95,6 +100,7 @@ class Request:
     def parse(cls, env: Mapping[str, str], stdin: bytes) -> Request:
         """Raises CniError 4 (environment), 6 (stdin)."""
         command = env.get("CNI_COMMAND", "")
+        env = {name: _text(name, env.get(name, ""), command) for name in _ENVIRONMENT}
         if command not in VERBS:
             raise CniError(
                 INVALID_ENVIRONMENT,
@@ -114,14 +120,20 @@ class Request:
             args_text=args_text,
             stdin=text,
         )
-        if command != "VERSION":
+        if command in _OF_A_CONTAINER:
             _check_environment(request)
         return request
 
     @property
+    def previous(self) -> Result | None:
+        """The configuration's prevResult. Raises CniError 6 when it makes no sense."""
+        raw = self.config.get("prevResult")
+        return Result.from_json(raw) if raw else None
+
+    @property
     def version(self) -> str:
         """The cniVersion to answer in, also when the configuration has an unknown one."""
-        version = self.config.get("cniVersion", DEFAULT_VERSION)
+        version = self.config.get("cniVersion") or DEFAULT_VERSION
         return version if version in SUPPORTED else SUPPORTED[-1]
 
     @property
@@ -140,6 +152,8 @@ def decode_config(stdin: bytes, *, empty_ok: bool = False) -> tuple[str, dict[st
     try:
         text = stdin.decode()
         config = json.loads(text)
+        if "\\u" in text:  # half a surrogate pair is no text: refused before a log or a path has it
+            json.dumps(config, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise CniError(
             DECODE_FAILURE,
@@ -153,6 +167,20 @@ def decode_config(stdin: bytes, *, empty_ok: bool = False) -> tuple[str, dict[st
             "not an object.",
         )
     return text, config
+
+
+_ENVIRONMENT = ("CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME", "CNI_ARGS", "CNI_PATH")
+
+
+def _text(name: str, value: str, command: str) -> str:
+    """A variable's value, refused when it is not UTF-8; DEL must not fail for that."""
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        if command == "DEL":
+            return value.encode(errors="replace").decode()
+        raise CniError(INVALID_ENVIRONMENT, f"{name} is {value!r}; it must be UTF-8") from error
+    return value
 
 
 def _check_environment(request: Request) -> None:
@@ -186,8 +214,8 @@ def _check_ifname(value: str) -> None:
 
 def valid_link_name(value: str) -> bool:
     """Whether Linux takes it as the name of a link (dev_valid_name in net/core/dev.c)."""
-    bad = any(char in "/:" or char.isspace() for char in value)
-    return 0 < len(value.encode()) <= 15 and value not in (".", "..") and not bad
+    bad = any(char in "/:" or char.isspace() or not char.isprintable() for char in value)
+    return 0 < len(value.encode(errors="replace")) <= 15 and value not in (".", "..") and not bad
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,12 +227,10 @@ class Dns:
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> Dns:
-        return cls(
-            tuple(raw.get("nameservers") or ()),
-            raw.get("domain") or "",
-            tuple(raw.get("search") or ()),
-            tuple(raw.get("options") or ()),
-        )
+        def texts(key: str) -> tuple[str, ...]:
+            return tuple(_str(one) for one in raw.get(key) or ())
+
+        return cls(texts("nameservers"), _str(raw.get("domain")), texts("search"), texts("options"))
 
     def to_json(self) -> dict[str, Any]:
         out = {
@@ -228,15 +254,16 @@ def check_version(version: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Interface:
-    """sandbox: path of the network namespace, "" for a link of the host."""
+    """sandbox: path of the network namespace, "" for a link of the host. mtu: 0 when not told."""
 
     name: str
     mac: str = ""
     sandbox: str = ""
+    mtu: int = 0
 
-    def to_json(self) -> dict[str, str]:
-        out = {"name": self.name, "mac": self.mac, "sandbox": self.sandbox}
-        return {key: value for key, value in out.items() if value}
+    def to_json(self, version: str) -> dict[str, Any]:
+        out = {"name": self.name, "mac": self.mac, "mtu": self.mtu, "sandbox": self.sandbox}
+        return {key: value for key, value in out.items() if value and _told(key, version)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,11 +290,28 @@ class IpConfig:
 
 @dataclass(frozen=True, slots=True)
 class PodRoute:
+    """The numbers are told since 1.1.0, and None when not given."""
+
     dst: str
     gw: str = ""
+    mtu: int | None = None
+    advmss: int | None = None
+    priority: int | None = None
+    table: int | None = None
+    scope: int | None = None
 
-    def to_json(self) -> dict[str, str]:
-        return {"dst": self.dst, "gw": self.gw} if self.gw else {"dst": self.dst}
+    def to_json(self, version: str) -> dict[str, Any]:
+        out: dict[str, Any] = {"dst": self.dst, "gw": self.gw or None}
+        out |= {key: getattr(self, key) for key in _ROUTE_NUMBERS if _told(key, version)}
+        return {key: value for key, value in out.items() if value is not None}
+
+
+_ROUTE_NUMBERS = ("mtu", "advmss", "priority", "table", "scope")
+
+
+def _told(key: str, version: str) -> bool:
+    """Whether a result of this version has the key."""
+    return version == "1.1.0" or key not in _ROUTE_NUMBERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,9 +329,10 @@ class Result:
             return self._to_old_json(version)
         out: dict[str, Any] = {"cniVersion": version}
         if self.interfaces:
-            out["interfaces"] = [one.to_json() for one in self.interfaces]
-        out["ips"] = [one.to_json(with_version=version != "1.0.0") for one in self.ips]
-        out["routes"] = [one.to_json() for one in self.routes]
+            out["interfaces"] = [one.to_json(version) for one in self.interfaces]
+        with_family = version in ("0.3.0", "0.3.1", "0.4.0")
+        out["ips"] = [one.to_json(with_version=with_family) for one in self.ips]
+        out["routes"] = [one.to_json(version) for one in self.routes]
         out["dns"] = self.dns.to_json()
         return out
 
@@ -299,7 +344,7 @@ class Result:
             if first is None:
                 continue
             routes = [one for one in self.routes if (":" in one.dst) == (family == "6")]
-            out[key] = {"ip": first.address, "routes": [one.to_json() for one in routes]}
+            out[key] = {"ip": first.address, "routes": [one.to_json(version) for one in routes]}
             if first.gateway:
                 out[key]["gateway"] = first.gateway
         out["dns"] = self.dns.to_json()
@@ -313,14 +358,8 @@ class Result:
             if "ip4" in raw or "ip6" in raw:
                 return _old_result(raw, dns)
             return cls(
-                tuple(
-                    Interface(one["name"], one.get("mac", ""), one.get("sandbox", ""))
-                    for one in raw.get("interfaces") or ()
-                ),
-                tuple(
-                    IpConfig(one["address"], one.get("gateway", ""), one.get("interface"))
-                    for one in raw.get("ips") or ()
-                ),
+                tuple(_interface(one) for one in raw.get("interfaces") or ()),
+                tuple(_ip(one, one["address"]) for one in raw.get("ips") or ()),
                 _routes(raw.get("routes")),
                 dns,
             )
@@ -330,12 +369,40 @@ class Result:
             ) from error
 
 
+def _interface(raw: Mapping[str, Any]) -> Interface:
+    texts = (_str(raw["name"]), _str(raw.get("mac")), _str(raw.get("sandbox")))
+    return Interface(*texts, _number(raw.get("mtu")) or 0)
+
+
+def _ip(raw: Mapping[str, Any], address: Any) -> IpConfig:
+    return IpConfig(_str(address), _str(raw.get("gateway")), _number(raw.get("interface")))
+
+
 def _old_result(raw: Mapping[str, Any], dns: Dns) -> Result:
     families = [one for one in (raw.get("ip4"), raw.get("ip6")) if one]
-    ips = tuple(IpConfig(one["ip"], one.get("gateway", "")) for one in families)
+    ips = tuple(replace(_ip(one, one["ip"]), interface=None) for one in families)
     routes = tuple(route for one in families for route in _routes(one.get("routes")))
     return Result(ips=ips, routes=routes, dns=dns)
 
 
 def _routes(raw: Any) -> tuple[PodRoute, ...]:
-    return tuple(PodRoute(one["dst"], one.get("gw", "")) for one in raw or ())
+    return tuple(
+        PodRoute(
+            _str(one["dst"]),
+            _str(one.get("gw")),
+            **{key: _number(one.get(key)) for key in _ROUTE_NUMBERS},
+        )
+        for one in raw or ()
+    )
+
+
+def _str(value: Any) -> str:
+    if not isinstance(value, str | None):
+        raise TypeError(f"{value!r} is not a string")
+    return value or ""
+
+
+def _number(value: Any) -> int | None:
+    if not isinstance(value, int | None):
+        raise TypeError(f"{value!r} is not a number")
+    return value

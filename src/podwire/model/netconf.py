@@ -52,7 +52,7 @@ class _Fields:
         return value
 
     def flag(self, key: str) -> bool:
-        value = self.raw.get(key, False)
+        value = self.raw.get(key) or False
         if not isinstance(value, bool):
             raise self.bad(key, value, "true or false")
         return value
@@ -73,6 +73,11 @@ class _Fields:
         if not isinstance(value, dict):
             raise self.bad(key, value, "an object")
         return value
+
+
+def _is_file_name(value: str) -> bool:
+    """It is looked up on CNI_PATH and executed: nothing that leads out of there."""
+    return "/" not in value and value not in (".", "..") and value.isprintable()
 
 
 def _is_ipv4(value: str) -> bool:
@@ -111,10 +116,18 @@ class IpamConf:
     raw: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
+    def of(cls, raw: Mapping[str, Any]) -> IpamConf:
+        """The one in the configuration of any network plugin. Raises CniError 1 and 7."""
+        fields = _Fields(raw)
+        check_version(fields.text("cniVersion", DEFAULT_VERSION))
+        fields.text("name")
+        return cls.from_json(fields.object("ipam"))
+
+    @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> IpamConf:
         fields = _Fields(raw, "ipam.")
         return cls(
-            type=fields.text("type", "", lambda one: "/" not in one, "a plugin's file name"),
+            type=fields.text("type", "", _is_file_name, "a plugin's file name"),
             subnet=fields.text("subnet", "", _is_subnet, "a CIDR such as 10.220.2.0/24"),
             ip_address=fields.text("ipAddress", "", _is_ipv4, "an IPv4 address"),
             raw=raw,

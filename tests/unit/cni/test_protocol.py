@@ -31,7 +31,7 @@ class Plugin:
     def delete(self, request: Request) -> None:
         self.add(request)
 
-    check = delete
+    check = gc = status = delete
 
     def crashed(self, trace: str) -> None:
         self.traces.append(trace)
@@ -57,7 +57,7 @@ def test_version_makes_no_plugin() -> None:
     document, status = answer("test", never, {"CNI_COMMAND": "VERSION"}, lambda: b"")
     assert status == 0
     assert document is not None
-    assert document["supportedVersions"][-1] == "1.0.0"
+    assert document["supportedVersions"][-1] == "1.1.0"
 
 
 @pytest.mark.parametrize("command", ["ADD", "DEL", "CHECK"])

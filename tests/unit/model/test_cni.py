@@ -151,7 +151,7 @@ def test_an_error_in_the_specifications_shape() -> None:
         "msg": "busy",
         "details": "held by process 7",
     }
-    assert error.to_json("9.9.9")["cniVersion"] == "1.0.0"
+    assert error.to_json("9.9.9")["cniVersion"] == "1.1.0"
 
 
 def test_link_names() -> None:
