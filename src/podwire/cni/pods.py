@@ -10,16 +10,18 @@ import os
 import socket
 from collections.abc import Mapping
 from dataclasses import fields, replace
+from functools import partial
 from typing import Any
 
+from podwire.cni import modes
 from podwire.cni.addresses import give_back
 from podwire.cni.log import Log
 from podwire.cni.narrate import Narrator
 from podwire.cni.node import Node, telling
-from podwire.ipam.lease import ATTACHED, Lease
+from podwire.ipam.lease import ATTACHED, RELEASING, Lease
 from podwire.ipam.ledger import Ledger
 from podwire.kernel.netns import NetNamespace
-from podwire.kernel.wire import realise, unwire
+from podwire.kernel.wire import observe, realise, unwire
 from podwire.model.bridge_mode import (
     HOST,
     POD,
@@ -27,11 +29,10 @@ from podwire.model.bridge_mode import (
     Uplink,
     endpoint_id,
     host_veth_name,
-    pod_wiring,
 )
 from podwire.model.cni import Request
 from podwire.model.errors import PodwireError
-from podwire.model.wiring import KernelObject, Veth, Wiring
+from podwire.model.wiring import KernelObject, Veth, Wiring, diff
 
 Places = Mapping[str, NetNamespace]
 
@@ -41,12 +42,13 @@ _ANY_UPLINK = Uplink("", "", 1500, (), "")
 
 def wiring_of(lease: Lease, node: Node) -> Wiring:
     """What the lease's pod has in the kernel."""
-    return pod_wiring(node.uplink, node.bridge, _network(lease))
+    return modes.of_lease(lease).pod_wiring(node.uplink, node.bridge, _network(lease))
 
 
 def wire(ledger: Ledger, lease: Lease, node: Node, places: Places, log: Log) -> None:
     """Make a pending lease's network and mark it attached. Raises PodwireError; then undo."""
     wiring = wiring_of(lease, node)
+    log.write(modes.of_lease(lease).client)
     narrator = Narrator(wiring, netns=lease.netns, endpoint=_endpoint(lease))
     realise(wiring, places, told=telling(log, narrator))
     for line in narrator.made():
@@ -81,6 +83,28 @@ def unwire_lease(lease: Lease, host: NetNamespace, log: Log) -> None:
         for line in narrator.removing(one):
             log.write(line)
     unwire(wiring, {HOST: host})
+
+
+def restore(ledger: Ledger, host: NetNamespace, log: Log) -> None:
+    """Make again what pods that are there had on the host, after a repair of the node took it."""
+    places = {HOST: host}
+    for lease in ledger.leases():
+        if lease.state == RELEASING or lease.abandoned or not _has_link(lease):
+            continue
+        wiring = Wiring.of(
+            one for one in _removal(lease) if one.place == HOST and not isinstance(one, Veth)
+        )
+        if not diff(wiring, observe(wiring, places)):
+            continue
+        log.write(f"[net] Restoring endpoint {_endpoint(lease)} of {lease.address}.")
+        try:
+            ledger.while_held(lease, partial(realise, wiring, places))
+        except PodwireError as error:  # its own CHECK tells; this call's pod must not suffer
+            log.write(f"[net] Cannot restore endpoint {_endpoint(lease)}: {error}")
+
+
+def _has_link(lease: Lease) -> bool:
+    return bool(lease.host_link) and _link_exists(lease.host_link)
 
 
 def unwire_link(name: str, ifname: str, host: NetNamespace) -> None:
@@ -133,7 +157,7 @@ def _remove_quietly(
 
 
 def _removal(lease: Lease) -> Wiring:
-    wiring = pod_wiring(_ANY_UPLINK, lease.bridge, _network(lease))
+    wiring = modes.of_lease(lease).pod_wiring(_ANY_UPLINK, lease.bridge, _network(lease))
     if lease.container_id:
         return wiring
     # Only the kernel told of this one: its link's name cannot be derived, but it is known.
@@ -160,6 +184,7 @@ def _network(lease: Lease) -> PodNetwork:
         cidr=lease.cidr,
         gateway=lease.gateway,
         mac=lease.mac,
+        host_link=lease.host_link,
     )
 
 

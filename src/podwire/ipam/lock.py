@@ -14,9 +14,11 @@ _POLL = 0.005
 
 
 @contextmanager
-def locked(path: str, *, wait: float) -> Iterator[None]:
+def locked(path: str, *, wait: float, inherited: bool = False) -> Iterator[None]:
     """Holds the lock file `path` (made when absent, never removed) inside the block.
 
+    inherited: a program that is started inside the block holds the lock too. When this process is
+    killed the program goes on; nobody may start the same work before it has ended.
     Raises CniError 11 with the holder's pid, and since when, after `wait` seconds.
     """
     try:
@@ -25,6 +27,7 @@ def locked(path: str, *, wait: float) -> Iterator[None]:
         raise CniError(IO_FAILURE, f"cannot open the lock {path}: {error.strerror}") from error
     try:
         _take(fd, path, time.monotonic() + wait)
+        os.set_inheritable(fd, inherited)
         os.ftruncate(fd, 0)
         os.pwrite(fd, f"{os.getpid()} {time.time():.0f}\n".encode(), 0)
         yield

@@ -69,7 +69,12 @@ def _run_nft(namespace: NetNamespace, script: str, what: str) -> None:
     with namespace.entered():
         try:
             done = subprocess.run(
-                ["nft", "-f", "-"], input=script, capture_output=True, text=True, check=False
+                ["nft", "-f", "-"],
+                input=script,
+                capture_output=True,
+                text=True,
+                check=False,
+                close_fds=False,  # a caller's lock, if it is inheritable, lives as long as nft
             )
         except OSError as error:
             raise KernelError(

@@ -1,4 +1,4 @@
-"""Calls in forked children, the doors they go through, and what ledger and kernel say afterwards."""
+"""Calls in forked children, the doors they go through, what ledger and kernel say afterwards."""
 
 from __future__ import annotations
 
@@ -38,7 +38,8 @@ class Said:
 
     @property
     def address(self) -> str:
-        assert self.status == 0 and self.document, self
+        assert self.document is not None, self
+        assert self.status == 0, self
         return str(self.document["ips"][0]["address"]).partition("/")[0]
 
 
