@@ -13,7 +13,6 @@ from dataclasses import fields, replace
 from functools import partial
 from typing import Any
 
-from podwire.cni import modes
 from podwire.cni.addresses import give_back
 from podwire.cni.log import Log
 from podwire.cni.narrate import Narrator
@@ -29,6 +28,7 @@ from podwire.model.bridge_mode import (
     Uplink,
     endpoint_id,
     host_veth_name,
+    pod_wiring,
 )
 from podwire.model.cni import Request
 from podwire.model.errors import PodwireError
@@ -42,13 +42,12 @@ _ANY_UPLINK = Uplink("", "", 1500, (), "")
 
 def wiring_of(lease: Lease, node: Node) -> Wiring:
     """What the lease's pod has in the kernel."""
-    return modes.of_lease(lease).pod_wiring(node.uplink, node.bridge, _network(lease))
+    return pod_wiring(node.uplink, node.bridge, _network(lease))
 
 
 def wire(ledger: Ledger, lease: Lease, node: Node, places: Places, log: Log) -> None:
     """Make a pending lease's network and mark it attached. Raises PodwireError; then undo."""
     wiring = wiring_of(lease, node)
-    log.write(modes.of_lease(lease).client)
     narrator = Narrator(wiring, netns=lease.netns, endpoint=_endpoint(lease))
     realise(wiring, places, told=telling(log, narrator))
     for line in narrator.made():
@@ -157,7 +156,7 @@ def _remove_quietly(
 
 
 def _removal(lease: Lease) -> Wiring:
-    wiring = modes.of_lease(lease).pod_wiring(_ANY_UPLINK, lease.bridge, _network(lease))
+    wiring = pod_wiring(_ANY_UPLINK, lease.bridge, _network(lease))
     if lease.container_id:
         return wiring
     # Only the kernel told of this one: its link's name cannot be derived, but it is known.
@@ -184,7 +183,6 @@ def _network(lease: Lease) -> PodNetwork:
         cidr=lease.cidr,
         gateway=lease.gateway,
         mac=lease.mac,
-        host_link=lease.host_link,
     )
 
 
