@@ -72,7 +72,9 @@ class Narrator:
             cidr, where = self._cidr(one.item), f" on {self._endpoint}."
             yield f"[net] Deleting ARP reply rule for IP address {cidr}{where}"
             yield f"[net] Deleting MAC DNAT rule for IP address {cidr}{where}"
-        elif isinstance(one, Neighbour):
+        elif isinstance(one, Route) and one.place == HOST:
+            yield f"[net] Deleting route for the ip {one.dst}"
+        elif isinstance(one, Neighbour) and one.place == HOST:
             cidr = self._cidr(one.ip)
             yield f"[net] Removing static arp for IP address {cidr} and MAC {one.mac} from VM"
         elif isinstance(one, Veth):
@@ -109,8 +111,10 @@ class Narrator:
         if one.absent:
             yield f"[net] Deleting IP route {one.dst} from interface {one.link}."
             return
-        kind = "link" if one.place == POD else "interface"
+        kind = "link" if self._peer else "interface"
         ip, _, length = one.dst.partition("/")
+        if one.place == HOST and length == "32":
+            yield f"[net] Adding route for the ip {one.dst}"
         yield (
             f"[net] Adding IP route {{Dst:{{IP:{ip} Mask:{go_mask(length)}}} Src:<nil> "
             f"Gw:{one.via or '<nil>'} Protocol:0 DevName: Scope:0 Priority:0}} "
@@ -118,8 +122,10 @@ class Narrator:
         )
 
     def _neighbour(self, one: Neighbour) -> Iterator[str]:
+        where = "VM" if one.place == HOST else "Container namespace"
         yield (
-            f"[net] Adding static arp for IP address {self._cidr(one.ip)} and MAC {one.mac} in VM"
+            f"[net] Adding static arp for IP address {self._cidr(one.ip)} and MAC {one.mac} "
+            f"in {where}"
         )
 
     def _sysctl(self, one: Sysctl) -> Iterator[str]:

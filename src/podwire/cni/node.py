@@ -1,4 +1,5 @@
-"""The node's part of a pod's network: the card, and the bridge it is moved to on the first ADD.
+"""The node's part of a pod's network: the card, and in bridge mode the bridge that it is moved to
+on the first ADD.
 
 Must not know pods. The kernel is the truth: every call compares, and repairs under a lock what
 somebody changed.
@@ -13,7 +14,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import astuple, dataclass, replace
 from ipaddress import ip_interface
 
+from podwire.cni import modes
 from podwire.cni.log import Log
+from podwire.cni.modes import DEFAULT_BRIDGE as DEFAULT_BRIDGE
 from podwire.cni.narrate import Narrator
 from podwire.cni.settings import Settings
 from podwire.ipam.ledger import Ledger
@@ -22,18 +25,23 @@ from podwire.kernel.netns import NetNamespace
 from podwire.kernel.rtnetlink import RtNetlink
 from podwire.kernel.uplink import find_uplink
 from podwire.kernel.wire import observe, realise
-from podwire.model.bridge_mode import HOST, Uplink, node_wiring
+from podwire.model.bridge_mode import HOST, Uplink
 from podwire.model.cni import NO_UPLINK, CniError
 from podwire.model.errors import KernelError
 from podwire.model.netconf import NetConf
 from podwire.model.wiring import KernelObject, Wiring, diff
 
-DEFAULT_BRIDGE = "azure0"
+ROUTES = "routes of"
+"""Before a card's name, the note of the routes that it had."""
+_BY_KERNEL = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A node whose pods can be wired. wiring: what of it must be in the kernel."""
+    """A node whose pods can be wired. wiring: what of it must be in the kernel.
+
+    bridge: "" in a mode without one.
+    """
 
     uplink: Uplink
     bridge: str
@@ -51,7 +59,13 @@ def find_node(conf: NetConf, ledger: Ledger, host: NetNamespace) -> Node:
     except KernelError as error:
         raise CniError(NO_UPLINK, "Failed to find the master interface", str(error)) from error
     uplink = _completed(uplink, ledger)
-    return Node(uplink, bridge, node_wiring(uplink, bridge, conf.ips_to_route_via_host))
+    return _node(conf, uplink, bridge)
+
+
+def _node(conf: NetConf, uplink: Uplink, bridge: str) -> Node:
+    mode = modes.supported(conf.mode)
+    bridge = mode.bridge(bridge)
+    return Node(uplink, bridge, mode.node_wiring(uplink, bridge, conf.ips_to_route_via_host))
 
 
 def wire_node(
@@ -62,7 +76,8 @@ def wire_node(
     log: Log,
     restore: Callable[[], None],
 ) -> Node:
-    """The node with its wiring in the kernel. Raises CniError 11 when another call takes too long.
+    """The node with its wiring in the kernel. Raises CniError 11 when another call takes too long
+    and when the node is wired in another mode.
 
     Looks without a lock; only a node that is not as wanted is looked at again, and wired, with it.
     The card is searched among all links only when the one of the call before does not fit: what a
@@ -72,17 +87,21 @@ def wire_node(
     remembered only after that: a call that is killed before leaves it to the next one.
     """
     places = {HOST: host}
-    remembered = _remembered(conf, ledger)
+    noted = modes.agree(conf.mode, ledger, host, conf.bridge)
+    remembered = _remembered(conf, ledger) if noted else None
     if remembered and not diff(remembered.wiring, observe(remembered.wiring, places)):
         return remembered
     lock, wait = os.path.join(settings.state_dir, "node.lock"), settings.lock_wait
     with locked(lock, wait=wait, inherited=True):
+        modes.agree(conf.mode, ledger, host, conf.bridge)
         node, key = find_node(conf, ledger, host), _key(conf, ledger)
         if diff(node.wiring, observe(node.wiring, places)):
             ledger.remember(key, "")
+            keep_card(node, ledger, host)
             _realise(conf.name, node, places, log)
         if not ledger.recall(key):
             restore()
+        modes.set_node_mode(ledger, conf.mode)
         ledger.remember(key, json.dumps([node.bridge, *astuple(node.uplink)]))
     return node
 
@@ -99,12 +118,24 @@ def _remembered(conf: NetConf, ledger: Ledger) -> Node | None:
         return None
     bridge, name, mac, mtu, addresses, gateway = json.loads(text)
     uplink = Uplink(name, mac, mtu, tuple(addresses), gateway)
-    return Node(uplink, bridge, node_wiring(uplink, bridge, conf.ips_to_route_via_host))
+    return _node(conf, uplink, bridge)
+
+
+def keep_card(node: Node, ledger: Ledger, host: NetNamespace) -> None:
+    """Remember the card's routes before they go to the bridge or vanish, for the way back."""
+    with RtNetlink(host) as door:
+        card = door.link(node.uplink.name)
+        found = door.routes(index=card.ifindex) if card and not card.master else []
+    routes = [
+        [one.dst, one.via, one.onlink, one.metric] for one in found if one.protocol != _BY_KERNEL
+    ]
+    if routes:
+        ledger.remember(f"{ROUTES} {node.uplink.name}", json.dumps(routes))
 
 
 def _key(conf: NetConf, ledger: Ledger) -> str:
     """All that decides which card and bridge it is."""
-    return f"uplink {conf.master} {conf.bridge} {ledger.pool().mac}"
+    return f"uplink {conf.mode} {conf.master} {conf.bridge} {ledger.pool().mac}"
 
 
 def _realise(network: str, node: Node, places: Mapping[str, NetNamespace], log: Log) -> None:
@@ -112,9 +143,11 @@ def _realise(network: str, node: Node, places: Mapping[str, NetNamespace], log: 
     log.write(f"[cni-net] Creating network {network}.")
     log.write(f"[cni-net] Found master interface {node.uplink.name}.")
     log.write(f"[net] Added ExternalInterface {node.uplink.name} for subnet {subnet}.")
-    log.write(f"[net] Connecting interface {node.uplink.name}.")
+    if node.bridge:
+        log.write(f"[net] Connecting interface {node.uplink.name}.")
     realise(node.wiring, places, told=telling(log, Narrator(node.wiring)))
-    log.write(f"[net] Connected interface {node.uplink.name} to bridge {node.bridge}.")
+    if node.bridge:
+        log.write(f"[net] Connected interface {node.uplink.name} to bridge {node.bridge}.")
     log.write(f"[cni-net] Created network {network} on interface {node.uplink.name}.")
 
 

@@ -264,7 +264,7 @@ def test_a_failure_in_the_middle_is_undone_and_told(node: Node) -> None:
     assert "CNI error. Delete Endpoint" in node.log
 
 
-@pytest.mark.parametrize("mode", ["transparent", "tunnel", None])
+@pytest.mark.parametrize("mode", ["transparent-vlan", "tunnel", None])
 def test_other_modes_are_refused_by_name(node: Node, mode: str | None) -> None:
     config = {key: value for key, value in {**CONFIG, "mode": mode}.items() if value}
     answer = node.call("ADD", node.pod(CONTAINER), config=config)
