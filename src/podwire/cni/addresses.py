@@ -9,11 +9,13 @@ import ipaddress
 from contextlib import suppress
 
 from podwire.cni import delegate
+from podwire.cni.background import in_background
 from podwire.cni.log import Log
 from podwire.cni.settings import Settings
+from podwire.cni.sources import source_of, wanted
 from podwire.ipam.lease import ATTACHED, OWN_IPAM, Holder, Lease
 from podwire.ipam.ledger import Ledger
-from podwire.ipam.wireserver import fetch
+from podwire.ipam.source import Source
 from podwire.model.cni import (
     DELEGATE_FAILED,
     FAILED,
@@ -31,25 +33,45 @@ from podwire.model.vnet import WIRE_SERVER
 DNS = (WIRE_SERVER,)
 
 
-def refresh(ledger: Ledger, settings: Settings, log: Log) -> None:
-    """Ask the wire server when the ledger wants it; without an answer, go on with what is known.
+def refresh(ledger: Ledger, settings: Settings, log: Log, request: Request | None = None) -> None:
+    """Ask the source when the ledger wants it; without an answer, go on with what is known.
 
-    Raises CniError 11 when nothing is known.
+    A call that the ledger can serve waits for nobody: it is asked beside the call. Raises
+    CniError 7 (unknown source), 11 when nothing is known.
     """
-    if not ledger.wants_refresh():
+    source = source_of(request, settings)
+    if not ledger.wants_refresh(source.name):
         return
-    log.write(f"[ipam] Wireserver call {settings.wire_server_url} to retrieve IP List")
+    if not source.local and request and ledger.can_serve(request.container_id, request.ifname):
+        if ledger.begin_refresh():
+            in_background(lambda: _refresh_beside(source, settings, log))
+        return
     try:
-        cards = fetch(settings.wire_server_url, timeout=settings.wire_server_timeout)
+        _ask(ledger, source, settings, log)
     except UnavailableError as error:
         log.write(f"[ipam] {error}")
         if not ledger.pools():
             raise CniError(
                 TRY_AGAIN, f"Failed to allocate pool: Invalid address space: {error}"
             ) from error
-        return
-    ledger.merge(cards)
+
+
+def _ask(ledger: Ledger, source: Source, settings: Settings, log: Log) -> None:
+    if source.local:
+        log.write(f"[ipam] Refreshing address source: {source.name}")
+    else:
+        log.write(f"[ipam] Wireserver call {settings.wire_server_url} to retrieve IP List")
+    ledger.merge(source.cards(), source.name)
     log.write("[ipam] merging address space")
+
+
+def _refresh_beside(source: Source, settings: Settings, log: Log) -> None:
+    """In a process or thread of its own, so with a ledger of its own."""
+    try:
+        with Ledger.open(settings.state_dir, create=False, wait=settings.lock_wait) as ledger:
+            _ask(ledger, source, settings, log)
+    except PodwireError as error:
+        log.write(f"[ipam] {error}")
 
 
 def take(
@@ -62,7 +84,14 @@ def take(
     if holder.ipam != OWN_IPAM:
         return _delegated(ledger, holder, request)
     try:
-        return ledger.allocate(holder, mac=mac, cooling_seconds=settings.cooling_seconds)
+        subnet, address = wanted(request)
+        return ledger.allocate(
+            holder,
+            subnet=subnet,
+            address=address,
+            mac=mac,
+            cooling_seconds=settings.cooling_seconds,
+        )
     except CniError as error:
         if error.code == TRY_AGAIN:
             raise

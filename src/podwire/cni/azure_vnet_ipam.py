@@ -17,6 +17,7 @@ from podwire.cni.gotext import request_text, result_text
 from podwire.cni.log import Log
 from podwire.cni.node import DEFAULT_BRIDGE
 from podwire.cni.settings import Settings
+from podwire.cni.sources import wanted
 from podwire.ipam.lease import ATTACHED, OWN_IPAM, Holder, Survivor
 from podwire.ipam.ledger import Ledger
 from podwire.kernel.netns import NetNamespace
@@ -35,14 +36,15 @@ class AzureVnetIpam:
     def add(self, request: Request) -> Result:
         """An address for the container's interface; once more, the same. Raises PodwireError."""
         with self._call(request):
-            conf = IpamConf.of(request.config)
+            IpamConf.of(request.config)
+            subnet, address = wanted(request)
             with self._ledger() as ledger:
                 self._forget_dead(ledger)
-                refresh(ledger, self._settings, self._log)
+                refresh(ledger, self._settings, self._log, request)
                 lease = ledger.allocate(
                     _holder(request),
-                    subnet=conf.subnet,
-                    address=conf.ip_address,
+                    subnet=subnet,
+                    address=address,
                     state=ATTACHED,
                     cooling_seconds=self._settings.cooling_seconds,
                 )
@@ -83,7 +85,9 @@ class AzureVnetIpam:
         """Raises CniError 50 when no source of addresses was ever heard."""
         with self._call(request), self._ledger() as ledger:
             IpamConf.of(request.config)
-            status.addresses(OWN_IPAM, request, lambda: refresh(ledger, self._settings, self._log))
+            status.addresses(
+                OWN_IPAM, request, lambda: refresh(ledger, self._settings, self._log, request)
+            )
 
     def crashed(self, trace: str) -> None:
         self._log.write(f"[azure-vnet-ipam] [cni-ipam] {trace}")

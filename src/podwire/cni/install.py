@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from podwire.cni.settings import Settings
+from podwire.cni.settings import COOLING_SECONDS, Settings
 from podwire.ipam.ledger import STATE_DIR
 from podwire.ipam.wireserver import URL
 from podwire.model.errors import InvalidInputError
@@ -41,7 +41,7 @@ from podwire.cni.protocol import serve
 
 def plugin():
     from {module} import {factory}
-    from podwire.cni.settings import Settings
+    from podwire.cni.settings import COOLING_SECONDS, Settings
 
     return {factory}({settings!r})
 
@@ -60,6 +60,7 @@ def install(
     log_dir: str = "/var/log",
     mode: str = "bridge",
     wire_server_url: str = URL,
+    cooling_seconds: float = COOLING_SECONDS,
 ) -> None:
     """Put both plugins and the conflist on the node whose root directory is `root`.
 
@@ -68,7 +69,12 @@ def install(
     """
     if mode != "bridge":
         raise InvalidInputError(f"CNI mode {mode!r} cannot be installed yet; use bridge")
-    settings = Settings(state_dir=state_dir, log_dir=log_dir, wire_server_url=wire_server_url)
+    settings = Settings(
+        state_dir=state_dir,
+        log_dir=log_dir,
+        wire_server_url=wire_server_url,
+        cooling_seconds=cooling_seconds,
+    )
     library = _install_library(root, lib_dir)
     for name, (module, factory) in _PLUGINS.items():
         text = _EXECUTABLE.format(

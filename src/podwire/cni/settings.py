@@ -7,12 +7,16 @@ from dataclasses import dataclass
 from podwire.ipam.ledger import STATE_DIR
 from podwire.ipam.wireserver import TIMEOUT, URL
 
+COOLING_SECONDS = 30.0
+INTERFACES_FILE = "/etc/kubernetes/interfaces.json"
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """lock_wait: seconds that a call waits for another; then CNI error 11 (try again later).
 
     cooling_seconds: how long a freed address is spared while others are free.
+    interfaces_file: what ipam.environment mas and fileIpam read.
     """
 
     state_dir: str = STATE_DIR
@@ -20,4 +24,5 @@ class Settings:
     wire_server_url: str = URL
     wire_server_timeout: float = TIMEOUT
     lock_wait: float = 10.0
-    cooling_seconds: float = 0.0
+    cooling_seconds: float = COOLING_SECONDS
+    interfaces_file: str = INTERFACES_FILE

@@ -100,6 +100,21 @@ class Pool:
 
 
 @dataclass(frozen=True, slots=True)
+class AddressState:
+    """An address of the node. listed: the source has it; mac: the card's.
+
+    freed: seconds since it was last given back, None when never; held: a lease has it.
+    """
+
+    address: str
+    subnet: str
+    mac: str
+    listed: bool
+    freed: float | None
+    held: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Survivor:
     """An address in use that the kernel shows: what a lost ledger is rebuilt from."""
 

@@ -21,6 +21,7 @@ from podwire.ipam.lease import (
     ATTACHED,
     PENDING,
     RELEASING,
+    AddressState,
     Holder,
     Lease,
     Pool,
@@ -104,7 +105,7 @@ class Ledger:
             "  AND a.listed),"
             " (SELECT count(*) FROM address a JOIN lease l USING (address)"
             "  WHERE a.subnet = p.subnet AND a.mac = p.mac AND a.listed)"
-            " FROM pool p ORDER BY p.rank"
+            " FROM pool p ORDER BY p.rank, instr(p.subnet, ':') > 0"
         )
         found: list[Row] = self._database.read(lambda db: db.execute(query).fetchall())
         age = self.source_age()
@@ -113,6 +114,12 @@ class Ledger:
     def pool(self) -> Pool:
         """The pool that pods get their addresses from; an empty one when no source has told yet."""
         return next(iter(self.pools()), Pool("", "", "", "", 0, 0, None))
+
+    def addresses(self) -> list[AddressState]:
+        """All that a source listed or a lease holds, by address."""
+        now = self._clock()
+        found = self._database.read(lambda db: list(rows.addresses(db, now)))
+        return sorted(found, key=lambda one: rows.number(one.address))
 
     def find(self, container_id: str, ifname: str, mac: str = "") -> Lease | None:
         """mac: the pod's; finds the lease also when only the kernel told of it."""
@@ -124,6 +131,10 @@ class Ledger:
         return self._database.read(
             lambda db: list(rows.select(db, "container_id = ?", (container_id,)))
         )
+
+    def of_link(self, host_link: str) -> list[Lease]:
+        """The leases whose pod's link on the host has this name."""
+        return self._database.read(lambda db: list(rows.select(db, "host_link = ?", (host_link,))))
 
     # What a call learnt and another need not ask again
 
@@ -145,14 +156,39 @@ class Ledger:
         at = self._database.read(rows.refreshed)
         return None if at is None else max(0.0, self._clock() - at)
 
-    def wants_refresh(self) -> bool:
-        """Whether the source is to be asked: never heard, empty, or low and not heard for long."""
+    def wants_refresh(self, source: str = "") -> bool:
+        """Whether the source is to be asked: never heard, empty, or low and not heard for long.
+
+        source: the name of the one that addresses shall come from; another one is to be asked.
+        """
         age, pool = self.source_age(), self.pool()
-        if age is None or pool.free == 0:
+        if age is None or pool.free == 0 or (source and self._source() != source):
             return True
         return age > REFRESH_SECONDS and pool.free < LOW
 
-    def merge(self, cards: Iterable[Card]) -> None:
+    def can_serve(self, container_id: str, ifname: str) -> bool:
+        """Whether an address is there for the interface, without asking the source."""
+        return self.pool().free > 0 or self.find(container_id, ifname) is not None
+
+    def begin_refresh(self) -> bool:
+        """Whether the caller shall ask now: nobody else did within REFRESH_SECONDS."""
+        now = self._clock()
+
+        def work(db: sqlite3.Connection) -> bool:
+            row = db.execute("SELECT value FROM meta WHERE key = 'asked'").fetchone()
+            if row and 0 <= now - float(row[0]) < REFRESH_SECONDS:
+                return False
+            db.execute("INSERT OR REPLACE INTO meta VALUES ('asked', ?)", (repr(now),))
+            return True
+
+        return self._database.run(work)
+
+    def _source(self) -> str:
+        query = "SELECT value FROM meta WHERE key = 'source'"
+        row = self._database.read(lambda db: db.execute(query).fetchone())
+        return str(row[0]) if row else ""
+
+    def merge(self, cards: Iterable[Card], source: str = "") -> None:
         """Take over what the source says. An address that it lists no more is kept while held."""
         now, known = self._clock(), list(cards)
 
@@ -165,7 +201,8 @@ class Ledger:
                 "DELETE FROM address WHERE NOT listed AND address NOT IN"
                 " (SELECT address FROM lease WHERE address IS NOT NULL)"
             )
-            db.execute("INSERT OR REPLACE INTO meta VALUES ('refreshed', ?)", (repr(now),))
+            news = {"refreshed": repr(now), "source": source}
+            db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", news.items())
 
         self._database.run(work)
 
@@ -185,12 +222,14 @@ class Ledger:
 
         subnet, address, mac: only of this subnet, only this address, only of this card.
         cooling_seconds: addresses freed less long ago come last, the one freed first before others.
-        Raises CniError 100 (not an address of the node, or held by another), 101 (none is free).
+        Raises CniError 100 (not an address of the node, or held by another, or not the one that
+        `holder` has), 101 (none is free).
         """
 
         def work(db: sqlite3.Connection) -> Lease:
             have = self._own(db, holder)
             if have is not None:
+                rows.check_wanted(have, address)
                 return have
             where = (subnet, address, mac)
             row = rows.choose(db, where, self._clock() - cooling_seconds)

@@ -10,7 +10,15 @@ from dataclasses import astuple, fields
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
-from podwire.ipam.lease import ATTACHED, PENDING, Holder, Lease, Survivor, own_start
+from podwire.ipam.lease import (
+    ATTACHED,
+    PENDING,
+    AddressState,
+    Holder,
+    Lease,
+    Survivor,
+    own_start,
+)
 from podwire.model.cni import FAILED, NO_ADDRESS, CniError
 
 if TYPE_CHECKING:
@@ -46,14 +54,21 @@ def choose(
         "SELECT a.address, a.subnet, p.gateway, ifnull(a.freed, -1e99) > ? AS cooling"
         " FROM address a JOIN pool p ON p.subnet = a.subnet AND p.mac = a.mac"
         " LEFT JOIN lease l USING (address)"
-        f" WHERE l.id IS NULL AND a.listed AND {_WHERE}"
+        f" WHERE l.id IS NULL AND a.listed AND {_WHERE} AND {_family(where)}"
         " ORDER BY cooling, CASE WHEN cooling THEN a.freed ELSE 0 END, p.rank, a.number LIMIT 1"
     )
     row = db.execute(query, (warm_since, *_twice(where))).fetchone()
     return row[:3] if row else None
 
 
-_WHERE = "(? = '' OR a.subnet = ?) AND (? = '' OR a.address = ?) AND (? = '' OR a.mac = ?)"
+_WHERE = (
+    "(? = '' OR a.subnet = ?) AND (? = '' OR a.address = ?) AND (? = '' OR a.mac = ? OR a.mac = '')"
+)
+
+
+def _family(where: tuple[str, str, str]) -> str:
+    """IPv6 only when a subnet or an address of it is asked for."""
+    return f"length(a.number) = {16 if ':' in where[0] + where[1] else 4}"
 
 
 def _twice(values: tuple[str, ...]) -> tuple[str, ...]:
@@ -77,10 +92,11 @@ def refusal(db: sqlite3.Connection, where: tuple[str, str, str]) -> CniError:
     """Why there is no address: in words that tell the node, the subnet and who holds them."""
     subnet, address, mac = where
     held = "SELECT count(*), count(l.id) FROM address a LEFT JOIN lease l USING (address)"
-    total, taken = db.execute(f"{held} WHERE a.listed AND {_WHERE}", _twice(where)).fetchone()
+    total, taken = db.execute(
+        f"{held} WHERE a.listed AND {_WHERE} AND {_family(where)}", _twice(where)
+    ).fetchone()
     if address:
-        text = "Address already in use" if total else "Address not found"
-        return CniError(FAILED, f"Failed to allocate address: {text}", f"asked for {address}")
+        return _refusal_of(db, address, bool(total))
     subnets = subnet or _all_subnets(db, mac) or "none"
     states = db.execute("SELECT state, count(*) FROM lease GROUP BY state ORDER BY state")
     counts = ", ".join(f"{count} {state}" for state, count in states)
@@ -90,6 +106,42 @@ def refusal(db: sqlite3.Connection, where: tuple[str, str, str]) -> CniError:
         f"node {os.uname().nodename}, subnet {subnets}: {taken} of {total} addresses are held "
         f"({counts or 'no leases'}); delete a pod, or give the node's NIC more addresses",
     )
+
+
+def _refusal_of(db: sqlite3.Connection, address: str, known: bool) -> CniError:
+    for lease in select(db, "address = ?", (address,)):
+        pod = f"{lease.pod_namespace}/{lease.pod_name} " if lease.pod_name else ""
+        return CniError(
+            FAILED,
+            "Failed to allocate address: Address already in use",
+            f"asked for {address}: {pod}(container {lease.container_id or 'unknown'}, "
+            f"{lease.ifname or 'unknown interface'}) holds it",
+        )
+    what = "on another card or subnet than asked for" if known else "not of the node's NIC"
+    return CniError(
+        FAILED, "Failed to allocate address: Address not found", f"asked for {address}: {what}"
+    )
+
+
+def check_wanted(have: Lease, address: str) -> None:
+    """An interface that has an address cannot be given another one."""
+    if address and address != have.address:
+        raise CniError(
+            FAILED,
+            "Failed to allocate address: Address already in use",
+            f"asked for {address}, but container {have.container_id} {have.ifname} holds "
+            f"{have.address} already; DEL it first",
+        )
+
+
+def addresses(db: sqlite3.Connection, now: float) -> Iterator[AddressState]:
+    query = (
+        "SELECT a.address, a.subnet, a.mac, a.listed, a.freed, l.id IS NOT NULL"
+        " FROM address a LEFT JOIN lease l USING (address)"
+    )
+    for address, subnet, mac, listed, freed, held in db.execute(query):
+        ago = None if freed is None else max(0.0, now - freed)
+        yield AddressState(address, subnet, mac, bool(listed), ago, bool(held))
 
 
 def _all_subnets(db: sqlite3.Connection, mac: str) -> str:
