@@ -41,7 +41,7 @@ from podwire.cni.protocol import serve
 
 def plugin():
     from {module} import {factory}
-    from podwire.cni.settings import COOLING_SECONDS, Settings
+    from podwire.cni.settings import Settings
 
     return {factory}({settings!r})
 
