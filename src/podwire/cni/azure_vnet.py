@@ -1,4 +1,4 @@
-"""azure-vnet, the network plugin: ADD, DEL and CHECK of a pod's attachment in bridge mode.
+"""azure-vnet, the network plugin: ADD, DEL and CHECK of a pod's attachment.
 
 Source: CNI specification 1.0.0; Azure CNI v1.1.8 (configuration, names, log, error texts).
 """
@@ -9,9 +9,10 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
-from podwire.cni import delegate, gc, pods, status
+from podwire.cni import delegate, gc, modes, pods, status
 from podwire.cni.addresses import DNS, ipam_result, refresh, take
 from podwire.cni.gotext import config_text, request_text, result_text
 from podwire.cni.log import Log
@@ -80,6 +81,7 @@ class AzureVnet:
             _refuse_other_modes(conf)
             with NetNamespace.current() as host, self._ledger(conf.bridge, host) as ledger:
                 lease = self._attached(request, conf, ledger)
+                modes.agree(conf.mode, ledger, host, conf.bridge)
                 node = known_node(conf, ledger, host)
                 with _pod_namespace(request, host) as pod:
                     wanted = node.wiring + pods.wiring_of(lease, node)
@@ -110,7 +112,9 @@ class AzureVnet:
             _refuse_other_modes(conf)
             with NetNamespace.current() as host, self._ledger(conf.bridge, host) as ledger:
                 status.addresses(
-                    conf.ipam.type, request, lambda: refresh(ledger, self._settings, self._log)
+                    conf.ipam.type,
+                    request,
+                    lambda: refresh(ledger, self._settings, self._log, request),
                 )
                 status.network(ledger, lambda: find_node(conf, ledger, host))
 
@@ -121,7 +125,7 @@ class AzureVnet:
         self, request: Request, conf: NetConf, ledger: Ledger, places: dict[str, NetNamespace]
     ) -> Result:
         if conf.ipam.type in ("", OWN_IPAM):
-            refresh(ledger, self._settings, self._log)
+            refresh(ledger, self._settings, self._log, request)
         node = wire_node(
             conf,
             ledger,
@@ -139,8 +143,11 @@ class AzureVnet:
             have = pods.wiring_of(lease, node)
             if lease.container_id and not diff(have, observe(have, places)):
                 return _result(lease, node, conf, places)
+            holder = replace(holder, host_link=lease.host_link or holder.host_link)
             lease = ledger.take_over(lease, holder)
         try:
+            modes.agree(conf.mode, ledger, places[HOST], conf.bridge)
+            lease = _own_link(ledger, lease, holder, request)
             self._log.write(
                 f"[cni-net] Creating endpoint {endpoint_id(request.container_id, request.ifname)}."
             )
@@ -231,7 +238,7 @@ class AzureVnet:
         def survivors() -> Iterator[Survivor]:
             for one in wired_pods(host, name):
                 self._log.write(f"[ipam] Adopting {one.ip}, which the kernel shows in use.")
-                yield Survivor(one.ip, one.mac, one.host_link, name)
+                yield Survivor(one.ip, one.mac, one.host_link, one.bridge)
 
         state_dir, wait = self._settings.state_dir, self._settings.lock_wait
         return Ledger.open(state_dir, survivors=survivors, wait=wait)
@@ -272,12 +279,7 @@ def _give_back_unknown(request: Request) -> None:
 
 
 def _refuse_other_modes(conf: NetConf) -> None:
-    if conf.mode != "bridge":
-        raise CniError(
-            INVALID_CONFIG,
-            f"network configuration: mode is {conf.mode!r}; this version wires pods in bridge "
-            "mode: set mode to bridge",
-        )
+    modes.supported(conf.mode)
     if conf.multi_tenancy:
         raise CniError(
             INVALID_CONFIG,
@@ -295,11 +297,22 @@ def _holder(request: Request, conf: NetConf, bridge: str) -> Holder:
         pod_namespace=request.pod_namespace,
         pod_name=request.pod_name,
         network=conf.name,
-        host_link=host_veth_name(*names),
+        host_link=modes.supported(conf.mode).link(conf.name, request),
         mac=pod_mac(*names),
         bridge=bridge,
         ipam=conf.ipam.type or OWN_IPAM,
     )
+
+
+def _own_link(ledger: Ledger, lease: Lease, holder: Holder, request: Request) -> Lease:
+    """A link's name that is this pod's alone, also while its predecessor of the same name lives.
+
+    The older lease keeps a name that two have: both are in the ledger before either looks.
+    """
+    own = modes.container_link(lease.network, request)
+    if lease.host_link == own or all(one.id >= lease.id for one in ledger.of_link(lease.host_link)):
+        return lease
+    return ledger.take_over(lease, replace(holder, host_link=own))
 
 
 def _pod_namespace(request: Request, host: NetNamespace) -> NetNamespace:
