@@ -13,6 +13,7 @@ from dataclasses import fields, replace
 from functools import partial
 from typing import Any
 
+from podwire.cni import modes
 from podwire.cni.addresses import give_back
 from podwire.cni.log import Log
 from podwire.cni.narrate import Narrator
@@ -28,7 +29,6 @@ from podwire.model.bridge_mode import (
     Uplink,
     endpoint_id,
     host_veth_name,
-    pod_wiring,
 )
 from podwire.model.cni import Request
 from podwire.model.errors import PodwireError
@@ -42,12 +42,13 @@ _ANY_UPLINK = Uplink("", "", 1500, (), "")
 
 def wiring_of(lease: Lease, node: Node) -> Wiring:
     """What the lease's pod has in the kernel."""
-    return pod_wiring(node.uplink, node.bridge, _network(lease))
+    return modes.of_lease(lease).pod_wiring(node.uplink, node.bridge, _network(lease))
 
 
 def wire(ledger: Ledger, lease: Lease, node: Node, places: Places, log: Log) -> None:
     """Make a pending lease's network and mark it attached. Raises PodwireError; then undo."""
     wiring = wiring_of(lease, node)
+    log.write(modes.of_lease(lease).client)
     narrator = Narrator(wiring, netns=lease.netns, endpoint=_endpoint(lease))
     realise(wiring, places, told=telling(log, narrator))
     for line in narrator.made():
@@ -106,6 +107,11 @@ def _has_link(lease: Lease) -> bool:
     return bool(lease.host_link) and _link_exists(lease.host_link)
 
 
+def host_wiring(lease: Lease) -> Wiring:
+    """The host's side of what the lease's pod has in the kernel."""
+    return Wiring.of(one for one in _removal(lease) if one.place == HOST)
+
+
 def unwire_link(name: str, ifname: str, host: NetNamespace) -> None:
     """Remove a pod's link that no lease tells of, if it is there."""
     unwire(Wiring.of([Veth(HOST, name, POD, ifname)]), {HOST: host})
@@ -156,7 +162,7 @@ def _remove_quietly(
 
 
 def _removal(lease: Lease) -> Wiring:
-    wiring = pod_wiring(_ANY_UPLINK, lease.bridge, _network(lease))
+    wiring = modes.of_lease(lease).pod_wiring(_ANY_UPLINK, lease.bridge, _network(lease))
     if lease.container_id:
         return wiring
     # Only the kernel told of this one: its link's name cannot be derived, but it is known.
@@ -183,6 +189,7 @@ def _network(lease: Lease) -> PodNetwork:
         cidr=lease.cidr,
         gateway=lease.gateway,
         mac=lease.mac,
+        host_link=lease.host_link,
     )
 
 
