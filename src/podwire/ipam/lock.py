@@ -6,7 +6,7 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from podwire.model.cni import IO_FAILURE, TRY_AGAIN, CniError
 
@@ -28,8 +28,9 @@ def locked(path: str, *, wait: float, inherited: bool = False) -> Iterator[None]
     try:
         _take(fd, path, time.monotonic() + wait)
         os.set_inheritable(fd, inherited)
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, f"{os.getpid()} {time.time():.0f}\n".encode(), 0)
+        with suppress(OSError):  # for people alone: a full disk has room for a lock
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, f"{os.getpid()} {time.time():.0f}\n".encode(), 0)
         yield
     finally:
         os.close(fd)

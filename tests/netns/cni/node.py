@@ -72,8 +72,13 @@ class WireServer:
             def log_message(self, *_: object) -> None:
                 pass
 
-        with fabric.entered():
-            self._server = HTTPServer((WIRE_SERVER, 80), Handler)
+        self._fabric, self._handler = fabric, Handler
+        self.start()
+
+    def start(self) -> None:
+        """Answer (again, after `close`)."""
+        with self._fabric.entered():
+            self._server = HTTPServer((WIRE_SERVER, 80), self._handler)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
         self._thread.start()
 
