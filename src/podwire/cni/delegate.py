@@ -1,15 +1,13 @@
-"""Calling another plugin: found on CNI_PATH, executed, its JSON read back.
+"""Calling another plugin: found on CNI_PATH, executed as this one was, its result read.
 
-Source: CNI specification 1.0.0, section 4 (delegation).
+Source: CNI specification 1.1.0, section 4 (delegation).
 """
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Mapping
-from typing import Any
 
+from podwire.cni import execute
 from podwire.model.cni import DELEGATE_FAILED, CniError, Request, Result
 
 
@@ -20,32 +18,29 @@ def call(
 
     Returns the result of an ADD, None else. Raises CniError with the plugin's code and text.
     """
-    import subprocess  # late: only who delegates pays
-
+    env = {**_environment(request), **(overrides or {}), "CNI_COMMAND": verb}
     path = find(plugin, request.path)
-    env = {**os.environ, **_environment(request), **(overrides or {}), "CNI_COMMAND": verb}
     try:
-        done = subprocess.run(
-            [path], input=request.stdin.encode(), capture_output=True, env=env, check=False
-        )
-    except OSError as error:
-        raise CniError(DELEGATE_FAILED, f"Failed to delegate: {path}: {error.strerror}") from error
-    if done.returncode != 0:
-        raise _failure(path, done.stdout, done.stderr)
-    return Result.from_json(_decode(path, done.stdout)) if verb == "ADD" else None
+        said = execute.execute(path, request.stdin.encode(), env)
+        if verb != "ADD":
+            return None
+        if said is None:
+            raise CniError(DELEGATE_FAILED, f"{path} printed no JSON")
+        return Result.from_json(said)
+    except CniError as error:
+        raise CniError(error.code, f"Failed to delegate: {error.msg}", error.details) from error
 
 
 def find(plugin: str, path: str) -> str:
-    """The plugin's file in the first directory of `path` that has it."""
-    for directory in path.split(os.pathsep):
-        candidate = os.path.join(directory, plugin)
-        if directory and os.access(candidate, os.X_OK):
-            return candidate
-    raise CniError(
-        DELEGATE_FAILED,
-        f"Failed to delegate: there is no plugin {plugin!r} in CNI_PATH {path!r}; "
-        "install it, or set ipam.type to azure-vnet-ipam",
-    )
+    """The plugin's file in the first directory of `path` that has it. Raises CniError 105."""
+    found = execute.find(plugin, path)
+    if found is None:
+        raise CniError(
+            DELEGATE_FAILED,
+            f"Failed to delegate: ipam.type is {plugin!r}, and there is no such plugin in "
+            f"CNI_PATH {path!r}; install it, or set ipam.type to azure-vnet-ipam",
+        )
+    return found
 
 
 def _environment(request: Request) -> dict[str, str]:
@@ -56,27 +51,3 @@ def _environment(request: Request) -> dict[str, str]:
         "CNI_ARGS": request.args_text,
         "CNI_PATH": request.path,
     }
-
-
-def _failure(path: str, stdout: bytes, stderr: bytes) -> CniError:
-    try:
-        said = _decode(path, stdout)
-    except CniError:
-        text = (stdout or stderr).decode(errors="replace").strip()
-        return CniError(DELEGATE_FAILED, f"Failed to delegate: {path}: {text or 'no output'}")
-    code = said.get("code")
-    return CniError(
-        code if isinstance(code, int) and code > 0 else DELEGATE_FAILED,
-        f"Failed to delegate: {said.get('msg', 'no message')}",
-        str(said.get("details", "")),
-    )
-
-
-def _decode(path: str, stdout: bytes) -> dict[str, Any]:
-    try:
-        said = json.loads(stdout)
-    except ValueError as error:
-        raise CniError(DELEGATE_FAILED, f"Failed to delegate: {path} printed no JSON") from error
-    if not isinstance(said, dict):
-        raise CniError(DELEGATE_FAILED, f"Failed to delegate: {path} printed no JSON object")
-    return said

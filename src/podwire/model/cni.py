@@ -184,13 +184,14 @@ def _text(name: str, value: str, command: str) -> str:
 
 
 def _check_environment(request: Request) -> None:
-    _check_container_id(request.container_id)
-    _check_ifname(request.ifname)
+    check_container_id(request.container_id)
+    check_ifname(request.ifname)
     if not request.netns and request.command != "DEL":
         raise CniError(INVALID_ENVIRONMENT, "CNI_NETNS is not set; give the pod's netns path")
 
 
-def _check_container_id(value: str) -> None:
+def check_container_id(value: str) -> None:
+    """Raises CniError 4."""
     if not value:
         raise CniError(INVALID_ENVIRONMENT, "Container ID not specified in CNI Args")
     plain = value.replace("_", "").replace(".", "").replace("-", "")
@@ -202,7 +203,8 @@ def _check_container_id(value: str) -> None:
         )
 
 
-def _check_ifname(value: str) -> None:
+def check_ifname(value: str) -> None:
+    """Raises CniError 4."""
     if not value:
         raise CniError(INVALID_ENVIRONMENT, "Interfacename not specified in CNI Args")
     if not valid_link_name(value):
