@@ -5,7 +5,7 @@ Must not know how they are stored, nor what a wiring is.
 
 from __future__ import annotations
 
-import os
+from _thread import get_native_id
 from dataclasses import dataclass
 
 from podwire.model.errors import KernelError
@@ -125,7 +125,7 @@ class Survivor:
 
 
 def process_start(pid: int) -> int:
-    """When the process started, in clock ticks since boot; 0 when it does not run (any more).
+    """When the process or thread started, in clock ticks since boot; 0 when it is gone.
 
     Source: proc_pid_stat(5), fields 3 and 22; the name in field 2 may hold anything.
     """
@@ -137,9 +137,18 @@ def process_start(pid: int) -> int:
     return 0 if fields[0] in (b"Z", b"X") else int(fields[19])
 
 
+def own_id() -> int:
+    """Who owns what this call takes: the thread, in a plugin's process the same as the process.
+
+    The agent's calls are threads of one process. As owners they are told apart, and a call that
+    ends without having undone its work leaves it to any other, as a process would.
+    """
+    return get_native_id()
+
+
 def own_start() -> int:
-    """This process's start. Raises KernelError when /proc does not show it."""
-    start = process_start(os.getpid())
+    """The calling thread's start. Raises KernelError when /proc does not show it."""
+    start = process_start(own_id())
     if not start:
-        raise KernelError(f"/proc does not show this process ({os.getpid()}); mount /proc")
+        raise KernelError(f"/proc does not show this process ({own_id()}); mount /proc")
     return start

@@ -26,6 +26,7 @@ from podwire.ipam.lease import (
     Lease,
     Pool,
     Survivor,
+    own_id,
     own_start,
 )
 from podwire.model.cni import FAILED, TRY_AGAIN, CniError
@@ -316,7 +317,7 @@ class Ledger:
 
     def begin_release(self, lease: Lease) -> Lease | None:
         """Claim `lease` to remove its network; None while another process works on it."""
-        mine = lease.owner_pid == os.getpid()
+        mine = lease.owner_pid == own_id()
         if lease.state != ATTACHED and not mine and not lease.abandoned:
             return None
         try:
@@ -365,7 +366,7 @@ class Ledger:
         return freed
 
     def _claim(self, lease: Lease, state: str, values: dict[str, str]) -> Lease:
-        new = {**values, "state": state, "owner_pid": os.getpid(), "owner_start": own_start()}
+        new = {**values, "state": state, "owner_pid": own_id(), "owner_start": own_start()}
         sets = ", ".join(f"{name} = ?" for name in new)
 
         def work(db: sqlite3.Connection) -> Lease:

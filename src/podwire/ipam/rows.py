@@ -17,6 +17,7 @@ from podwire.ipam.lease import (
     Holder,
     Lease,
     Survivor,
+    own_id,
     own_start,
 )
 from podwire.model.cni import FAILED, NO_ADDRESS, CniError
@@ -78,7 +79,7 @@ def _twice(values: tuple[str, ...]) -> tuple[str, ...]:
 def insert(
     db: sqlite3.Connection, holder: Holder, row: tuple[str | None, str, str], state: str
 ) -> Lease:
-    owner = (os.getpid(), own_start()) if state == PENDING else (0, 0)
+    owner = (own_id(), own_start()) if state == PENDING else (0, 0)
     names = ("address", "subnet", "gateway", "state", *HOLDER)
     marks = ", ".join("?" * (len(names) + 3))
     new = db.execute(
