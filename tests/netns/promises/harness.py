@@ -7,6 +7,7 @@ import os
 import signal
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -21,7 +22,7 @@ from podwire.kernel.netlink import NetlinkSocket
 from podwire.kernel.netns import NetNamespace
 from podwire.kernel.nfnetlink import NfNetlink
 from podwire.kernel.rtnetlink import RtNetlink
-from podwire.model.errors import KernelError
+from podwire.model.errors import KernelError, UnavailableError
 
 from ..cni.node import CONFIG, WIRE_SERVER, Node, Pod, reach
 
@@ -162,8 +163,10 @@ def watched(
 
 
 def leases(node: Node) -> list[Lease]:
-    with node.ledger() as ledger:
+    """None as well while no call has made the ledger (again)."""
+    with node.ledger() as ledger, suppress(UnavailableError):
         return ledger.leases()
+    return []
 
 
 def elements(netns: NetNamespace, name: str) -> dict[str, str | None]:
