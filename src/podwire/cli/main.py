@@ -7,7 +7,7 @@ import sys
 import click
 
 from podwire import __version__
-from podwire.cli import cni, down, env, node, status, up
+from podwire.cli import agent, cni, down, env, node, status, up
 from podwire.model.errors import PodwireError
 
 
@@ -24,7 +24,7 @@ def cli() -> None:
     """
 
 
-for command in (up.up, down.down, status.status, env.env, node.node, cni.cni):
+for command in (up.up, down.down, status.status, env.env, node.node, cni.cni, agent.agent):
     cli.add_command(command)
 
 

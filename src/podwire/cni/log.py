@@ -32,6 +32,11 @@ class Log:
         except OSError:
             return
 
+    def __del__(self) -> None:
+        """In a process that outlives the call."""
+        if self._fd is not None:
+            os.close(self._fd)
+
     def _opened(self) -> int:
         if self._fd is None:
             self._fd = _append(self._path)

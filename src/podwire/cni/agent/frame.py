@@ -1,0 +1,100 @@
+"""The wire format between the shim and the agent: one call, one connection, one frame each way.
+
+A call: its length (4 bytes, big endian), then NUL-terminated strings: MAGIC, the plugin's name,
+CNI_NAME=value for each variable that is set, an empty one; then stdin to the frame's end.
+An answer: its length, the exit status (1 byte), what goes to stdout.
+Must not know what a plugin does. `shim/azure-vnet.c` and `cni/shim.py` write the other side.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+import time
+from typing import NamedTuple
+
+MAGIC = b"PODWIRE1"
+LIMIT = 1 << 20
+"""Bytes of a call."""
+VARIABLES = (
+    "CNI_COMMAND",
+    "CNI_CONTAINERID",
+    "CNI_NETNS",
+    "CNI_IFNAME",
+    "CNI_ARGS",
+    "CNI_PATH",
+)
+_LENGTH = struct.Struct("!I")
+_ANSWER = struct.Struct("!IB")
+
+
+class Call(NamedTuple):
+    """What a runtime started the shim with."""
+
+    plugin: str
+    env: dict[str, str]
+    stdin: bytes
+
+
+class BadFrameError(Exception):
+    """The other side does not speak this format, or not in time; it gets no answer."""
+
+
+def read_call(peer: socket.socket, *, seconds: float) -> Call:
+    """Raises BadFrameError, also when the whole call is not there after `seconds`."""
+    deadline = time.monotonic() + seconds
+    (size,) = _LENGTH.unpack(_read(peer, _LENGTH.size, deadline))
+    if size > LIMIT:
+        raise BadFrameError(f"a call of {size} bytes; the limit is {LIMIT}")
+    return parse_call(_read(peer, size, deadline))
+
+
+def parse_call(frame: bytes) -> Call:
+    """A call's frame without its length. Raises BadFrameError."""
+    head, found, stdin = frame.partition(b"\0\0")
+    words = head.split(b"\0")
+    if not found or words[0] != MAGIC or len(words) < 2:
+        raise BadFrameError("not a call of this version")
+    env = {}
+    for word in words[2:]:
+        name, equals, value = word.decode(errors="surrogateescape").partition("=")
+        if not equals or name not in VARIABLES:
+            raise BadFrameError(f"unknown variable {name!r}")
+        env[name] = value
+    return Call(words[1].decode(errors="replace"), env, stdin)
+
+
+def call_frame(call: Call) -> bytes:
+    """As the shims write it."""
+    words = [MAGIC.decode(), call.plugin, *(f"{name}={call.env[name]}" for name in call.env)]
+    body = "\0".join(words).encode(errors="surrogateescape") + b"\0\0" + call.stdin
+    return _LENGTH.pack(len(body)) + body
+
+
+def answer_frame(status: int, stdout: bytes) -> bytes:
+    return _ANSWER.pack(1 + len(stdout), status) + stdout
+
+
+def read_answer(peer: socket.socket, *, seconds: float) -> tuple[int, bytes]:
+    """(exit status, stdout). Raises BadFrameError."""
+    deadline = time.monotonic() + seconds
+    size, status = _ANSWER.unpack(_read(peer, _ANSWER.size, deadline))
+    return status, _read(peer, size - 1, deadline)
+
+
+def _read(peer: socket.socket, size: int, deadline: float) -> bytes:
+    parts, missing = [], size
+    while missing:
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise BadFrameError("too slow")
+        peer.settimeout(left)
+        try:
+            part = peer.recv(min(missing, 1 << 16))
+        except OSError as error:
+            raise BadFrameError(str(error)) from error
+        if not part:
+            raise BadFrameError("ended before its length")
+        parts.append(part)
+        missing -= len(part)
+    return b"".join(parts)

@@ -1,0 +1,115 @@
+"""The agent's process: its arguments, its threads, readiness, and its end.
+
+Standard library alone, like all of the node half, so that it stays small in memory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Sequence
+from types import FrameType
+
+from podwire.cni.agent.server import CallServer, listen, serve_text
+from podwire.cni.agent.work import Work
+from podwire.cni.settings import Settings
+from podwire.ipam.ledger import STATE_DIR
+from podwire.ipam.wireserver import URL
+from podwire.model.errors import PodwireError
+
+SOCKET = "/run/podwire-cni/agent.sock"
+RECOVER_EVERY = 30.0
+_LAST_CALLS = 10.0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Serve until SIGTERM. Exit status 0, 1 when it cannot start."""
+    options = _parser().parse_args(argv)
+    settings = Settings(
+        state_dir=options.state_dir,
+        log_dir=options.log_dir,
+        wire_server_url=options.wire_server_url,
+    )
+    try:
+        run(settings, options.socket, options.metrics_socket, options.metrics_port)
+    except (PodwireError, OSError) as error:
+        sys.stderr.write(f"podwire agent: {error}\n")
+        return 1
+    return 0
+
+
+def run(settings: Settings, path: str, metrics_socket: str = "", metrics_port: int = 0) -> None:
+    """Raises UnavailableError, OSError when a socket cannot be had."""
+    work = Work(settings)
+    server = CallServer(path, work.answer)
+    ended = threading.Event()
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        ended.set()
+        server.close()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, end)
+    for listener in _metrics_listeners(metrics_socket, metrics_port):
+        _background(serve_text, listener, work.exposition)
+    _background(_recover, work, ended)
+    gc.freeze()
+    notify("READY=1")
+    server.serve()
+    notify("STOPPING=1")
+    server.drain(_LAST_CALLS)
+
+
+def notify(state: str) -> None:
+    """Tell systemd, if it started this process (sd_notify(3))."""
+    path = os.environ.get("NOTIFY_SOCKET", "")
+    if not path:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as teller:
+        teller.connect("\0" + path[1:] if path.startswith("@") else path)
+        teller.send(state.encode())
+
+
+def _recover(work: Work, ended: threading.Event) -> None:
+    """Each time in a thread of its own: what fails to be undone is then nobody's again."""
+    while True:
+        once = threading.Thread(target=_recover_once, args=(work,), daemon=True)
+        once.start()
+        once.join()
+        if ended.wait(RECOVER_EVERY):
+            return
+
+
+def _recover_once(work: Work) -> None:
+    try:
+        work.recover()
+    except PodwireError as error:
+        sys.stderr.write(f"podwire agent: cannot recover yet: {error}\n")
+
+
+def _metrics_listeners(path: str, port: int) -> list[socket.socket]:
+    found = [listen(path)] if path else []
+    if port:
+        found.append(socket.create_server(("127.0.0.1", port)))
+    return found
+
+
+def _background(work: object, *args: object) -> None:
+    assert callable(work)
+    threading.Thread(target=work, args=args, daemon=True).start()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="podwire agent run", description=__doc__)
+    parser.add_argument("--state-dir", default=STATE_DIR)
+    parser.add_argument("--socket", default=SOCKET)
+    parser.add_argument("--log-dir", default="/var/log")
+    parser.add_argument("--wire-server-url", default=URL)
+    parser.add_argument("--metrics-socket", default="")
+    parser.add_argument("--metrics-port", type=int, default=0, help="on loopback; 0: none")
+    return parser
