@@ -67,8 +67,8 @@ def install(
     The directories are absolute paths as the node sees them. Each file appears whole or not at
     all; a node that runs an older version may be upgraded under way. Raises InvalidInputError.
     """
-    if mode != "bridge":
-        raise InvalidInputError(f"CNI mode {mode!r} cannot be installed yet; use bridge")
+    if mode not in ("bridge", "transparent"):
+        raise InvalidInputError(f"CNI mode {mode!r} is unknown; use bridge or transparent")
     settings = Settings(
         state_dir=state_dir,
         log_dir=log_dir,
@@ -80,9 +80,17 @@ def install(
         text = _EXECUTABLE.format(
             name=name, library=library, module=module, factory=factory, settings=settings
         )
-        _write(_below(root, bin_dir) / name, text.encode(), 0o755)
-    _write(_below(root, conf_dir) / CONFLIST, _conflist(mode), 0o644)
+        write_whole(_below(root, bin_dir) / name, text.encode(), 0o755)
+    write_whole(_below(root, conf_dir) / CONFLIST, _conflist(mode), 0o644)
     _forget_old_libraries(_below(root, lib_dir), os.path.basename(library))
+
+
+def remove(root: Path, *, bin_dir: str, lib_dir: str) -> None:
+    """Take the plugins' executables and their library off the node."""
+    for name in _PLUGINS:
+        (_below(root, bin_dir) / name).unlink(missing_ok=True)
+    for library in _below(root, lib_dir).glob("podwire-*"):
+        shutil.rmtree(library)
 
 
 def _conflist(mode: str) -> bytes:
@@ -152,7 +160,7 @@ def _forget_old_libraries(directory: Path, current: str) -> None:
         shutil.rmtree(old)
 
 
-def _write(path: Path, text: bytes, mode: int) -> None:
+def write_whole(path: Path, text: bytes, mode: int) -> None:
     """Whole or not at all, and never over what a running process executes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     fd, new = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")

@@ -42,7 +42,7 @@ _ANY_UPLINK = Uplink("", "", 1500, (), "")
 
 def wiring_of(lease: Lease, node: Node) -> Wiring:
     """What the lease's pod has in the kernel."""
-    return modes.of_lease(lease).pod_wiring(node.uplink, node.bridge, _network(lease))
+    return modes.of_lease(lease).pod_wiring(node.uplink, node.bridge, network(lease))
 
 
 def wire(ledger: Ledger, lease: Lease, node: Node, places: Places, log: Log) -> None:
@@ -89,7 +89,7 @@ def restore(ledger: Ledger, host: NetNamespace, log: Log) -> None:
     """Make again what pods that are there had on the host, after a repair of the node took it."""
     places = {HOST: host}
     for lease in ledger.leases():
-        if lease.state == RELEASING or lease.abandoned or not _has_link(lease):
+        if lease.state == RELEASING or lease.abandoned or not has_link(lease):
             continue
         wiring = Wiring.of(
             one for one in _removal(lease) if one.place == HOST and not isinstance(one, Veth)
@@ -103,7 +103,8 @@ def restore(ledger: Ledger, host: NetNamespace, log: Log) -> None:
             log.write(f"[net] Cannot restore endpoint {_endpoint(lease)}: {error}")
 
 
-def _has_link(lease: Lease) -> bool:
+def has_link(lease: Lease) -> bool:
+    """Whether the lease's pod is there: its link goes with its namespace."""
     return bool(lease.host_link) and _link_exists(lease.host_link)
 
 
@@ -162,7 +163,7 @@ def _remove_quietly(
 
 
 def _removal(lease: Lease) -> Wiring:
-    wiring = modes.of_lease(lease).pod_wiring(_ANY_UPLINK, lease.bridge, _network(lease))
+    wiring = modes.of_lease(lease).pod_wiring(_ANY_UPLINK, lease.bridge, network(lease))
     if lease.container_id:
         return wiring
     # Only the kernel told of this one: its link's name cannot be derived, but it is known.
@@ -181,7 +182,8 @@ def _renamed(one: KernelObject, old: str, new: str) -> KernelObject | None:
     return replace(one, **changed)
 
 
-def _network(lease: Lease) -> PodNetwork:
+def network(lease: Lease) -> PodNetwork:
+    """The lease as a mode's functions want it."""
     return PodNetwork(
         container_id=lease.container_id,
         network_id=lease.network,

@@ -308,6 +308,18 @@ class Ledger:
 
         return self._database.run(inside)
 
+    def rebridge(self, lease: Lease, bridge: str) -> Lease | None:
+        """Tell that an attached lease's pod is on `bridge` now, or routed (""). None: it is
+        another lease already."""
+
+        def work(db: sqlite3.Connection) -> Lease | None:
+            if next(rows.select(db, "id = ?", (lease.id,)), None) != lease:
+                return None
+            db.execute("UPDATE lease SET bridge = ? WHERE id = ?", (bridge, lease.id))
+            return next(rows.select(db, "id = ?", (lease.id,)))
+
+        return self._database.run(work)
+
     # Giving it back
 
     def abandoned(self) -> list[Lease]:
