@@ -86,6 +86,6 @@ def test_again_changes_nothing_and_an_upgrade_keeps_the_version_before(tmp_path:
 
 
 def test_a_mode_that_cannot_be_wired_is_refused_before_anything_is_written(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInputError, match="transparent"):
-        install(tmp_path, mode="transparent")
+    with pytest.raises(InvalidInputError, match="tunnel"):
+        install(tmp_path, mode="tunnel")
     assert list(tmp_path.iterdir()) == []
