@@ -7,7 +7,7 @@ import sys
 import click
 
 from podwire import __version__
-from podwire.cli import agent, cni, down, env, node, status, up
+from podwire.cli import agent, cni, cni_mode, down, env, node, status, up
 from podwire.model.errors import PodwireError
 
 
@@ -26,6 +26,8 @@ def cli() -> None:
 
 for command in (up.up, down.down, status.status, env.env, node.node, cni.cni, agent.agent):
     cli.add_command(command)
+for command in cni_mode.COMMANDS:
+    cni.cni.add_command(command)
 
 
 def main() -> None:
