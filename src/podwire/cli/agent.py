@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from podwire.cni.agent.main import SOCKET
+from podwire.cni.settings import SOCKET
 from podwire.ipam.ledger import STATE_DIR
 from podwire.ipam.wireserver import URL
 

@@ -12,10 +12,12 @@ import os
 import py_compile
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from podwire.cni.settings import COOLING_SECONDS, Settings
+from podwire.cni import shims
+from podwire.cni.settings import COOLING_SECONDS, SOCKET, Settings
 from podwire.ipam.ledger import STATE_DIR
 from podwire.ipam.wireserver import URL
 from podwire.model.errors import InvalidInputError
@@ -23,6 +25,8 @@ from podwire.model.errors import InvalidInputError
 ROOMS = ("model", "kernel", "ipam", "cni")
 """The node half: all that a plugin imports."""
 CONFLIST = "10-azure.conflist"
+IN_PROCESS = "in-process"
+"""Below lib_dir: what the shims become when no agent answers."""
 _PLUGINS = {
     "azure-vnet": ("podwire.cni.azure_vnet", "AzureVnet"),
     "azure-vnet-ipam": ("podwire.cni.azure_vnet_ipam", "AzureVnetIpam"),
@@ -61,12 +65,20 @@ def install(
     mode: str = "bridge",
     wire_server_url: str = URL,
     cooling_seconds: float = COOLING_SECONDS,
+    shim: str = "none",
+    socket: str = SOCKET,
+    agent_seconds: float = 10.0,
 ) -> None:
     """Put both plugins and the conflist on the node whose root directory is `root`.
 
     The directories are absolute paths as the node sees them. Each file appears whole or not at
-    all; a node that runs an older version may be upgraded under way. Raises InvalidInputError.
+    all; a node that runs an older version may be upgraded under way. shim: what a runtime
+    executes: none, the plugins themselves; c, python, or auto (C where it can be had), a shim
+    that asks the agent at `socket` and becomes the plugin when it has no answer after
+    `agent_seconds`. Raises InvalidInputError, UnavailableError without a compiler for shim c.
     """
+    if shim != "none" and shim not in shims.KINDS:
+        raise InvalidInputError(f"shim {shim!r} is unknown; use none, {', '.join(shims.KINDS)}")
     if mode not in ("bridge", "transparent"):
         raise InvalidInputError(f"CNI mode {mode!r} is unknown; use bridge or transparent")
     settings = Settings(
@@ -76,11 +88,23 @@ def install(
         cooling_seconds=cooling_seconds,
     )
     library = _install_library(root, lib_dir)
-    for name, (module, factory) in _PLUGINS.items():
-        text = _EXECUTABLE.format(
-            name=name, library=library, module=module, factory=factory, settings=settings
-        )
-        write_whole(_below(root, bin_dir) / name, text.encode(), 0o755)
+    executables = {name: _executable(name, library, settings) for name in _PLUGINS}
+    if shim != "none":
+        place = f"{lib_dir}/{IN_PROCESS}"
+        made = {
+            name: shims.make(
+                shim,
+                name,
+                library,
+                socket=socket,
+                plugin=f"{place}/{name}",
+                seconds=agent_seconds,
+            )
+            for name in _PLUGINS
+        }
+        _put(_below(root, place), executables)
+        executables = made
+    _put(_below(root, bin_dir), executables)
     write_whole(_below(root, conf_dir) / CONFLIST, _conflist(mode), 0o644)
     _forget_old_libraries(_below(root, lib_dir), os.path.basename(library))
 
@@ -89,8 +113,23 @@ def remove(root: Path, *, bin_dir: str, lib_dir: str) -> None:
     """Take the plugins' executables and their library off the node."""
     for name in _PLUGINS:
         (_below(root, bin_dir) / name).unlink(missing_ok=True)
+    in_process = _below(root, lib_dir) / IN_PROCESS
+    if in_process.exists():
+        shutil.rmtree(in_process)
     for library in _below(root, lib_dir).glob("podwire-*"):
         shutil.rmtree(library)
+
+
+def _executable(name: str, library: str, settings: Settings) -> bytes:
+    module, factory = _PLUGINS[name]
+    return _EXECUTABLE.format(
+        name=name, library=library, module=module, factory=factory, settings=settings
+    ).encode()
+
+
+def _put(directory: Path, executables: Mapping[str, bytes]) -> None:
+    for name, text in executables.items():
+        write_whole(directory / name, text, 0o755)
 
 
 def _conflist(mode: str) -> bytes:

@@ -9,6 +9,8 @@ from podwire.ipam.wireserver import TIMEOUT, URL
 
 COOLING_SECONDS = 30.0
 INTERFACES_FILE = "/etc/kubernetes/interfaces.json"
+SOCKET = "/run/podwire-cni/agent.sock"
+"""Where the agent listens and the shims ask."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from pathlib import Path
 from podwire.model.errors import InvalidInputError, UnavailableError
 from podwire.model.layout import CACHE
 
+KINDS = ("auto", "c", "python")
 _MARKER = b"PODWIRE-SHIM-CONFIG"
 _ROOM = 1024
 _PYTHON = '''\
@@ -37,7 +38,7 @@ def make(kind: str, name: str, library: str, *, socket: str, plugin: str, second
 
     library: where the node half is installed. Raises InvalidInputError, UnavailableError.
     """
-    if kind not in ("auto", "c", "python"):
+    if kind not in KINDS:
         raise InvalidInputError(f"shim {kind!r} is unknown; use auto, c or python")
     if kind != "python":
         try:

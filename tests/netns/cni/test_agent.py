@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from podwire.cni import shims
+from podwire.cni.install import install
 
 from .node import URL, Node
 
@@ -19,14 +20,18 @@ from .node import URL, Node
 @pytest.fixture(params=["c", "python"])
 def agent(node: Node, request: pytest.FixtureRequest) -> Iterator[subprocess.Popen[bytes]]:
     socket = node.directory / "run/agent.sock"
-    plugin = node.directory / "in-process"
-    (node.bin / "azure-vnet").rename(plugin)
-    (library,) = (node.directory / "lib").glob("podwire-*")
-    shim = shims.make(
-        request.param, "azure-vnet", str(library), socket=str(socket), plugin=str(plugin), seconds=1
+    install(
+        Path("/"),
+        bin_dir=str(node.bin),
+        conf_dir=str(node.directory / "conf"),
+        lib_dir=str(node.directory / "lib"),
+        state_dir=node.settings.state_dir,
+        log_dir=node.settings.log_dir,
+        wire_server_url=URL,
+        shim=request.param,
+        socket=str(socket),
+        agent_seconds=1,
     )
-    (node.bin / "azure-vnet").write_bytes(shim)
-    (node.bin / "azure-vnet").chmod(0o755)
     words = [f"--state-dir={node.settings.state_dir}", f"--log-dir={node.settings.log_dir}"]
     words += [f"--socket={socket}", f"--wire-server-url={URL}"]
     command = ["nsenter", f"--net={node.netns.path}", sys.executable, "-m", "podwire.cni.agent"]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from podwire.cni.install import install
+from podwire.cni.install import install, remove
 from podwire.model.errors import InvalidInputError
 
 
@@ -88,4 +88,38 @@ def test_again_changes_nothing_and_an_upgrade_keeps_the_version_before(tmp_path:
 def test_a_mode_that_cannot_be_wired_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match="tunnel"):
         install(tmp_path, mode="tunnel")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("shim", ["c", "python", "auto"])
+def test_a_shim_becomes_the_plugin_when_no_agent_answers(tmp_path: Path, shim: str) -> None:
+    install(
+        Path("/"),
+        bin_dir=str(tmp_path / "bin"),
+        conf_dir=str(tmp_path / "conf"),
+        lib_dir=str(tmp_path / "lib"),
+        state_dir=str(tmp_path / "state"),
+        log_dir=str(tmp_path),
+        shim=shim,
+        socket=str(tmp_path / "agent.sock"),
+    )
+    for name in ("azure-vnet", "azure-vnet-ipam"):
+        text = (tmp_path / "bin" / name).read_bytes()
+        assert text.startswith(b"#!/usr/bin/python3" if shim == "python" else b"\x7fELF")
+        assert str(tmp_path / "agent.sock").encode() in text
+        done = subprocess.run(
+            [str(tmp_path / "bin" / name)],
+            env={"CNI_COMMAND": "DEL", "CNI_CONTAINERID": "../x"},
+            input='{"cniVersion": "0.4.0", "name": "azure", "type": "azure-vnet"}',
+            capture_output=True,
+            text=True,
+        )
+        assert (done.returncode, json.loads(done.stdout)["code"]) == (1, 4)
+    remove(Path("/"), bin_dir=str(tmp_path / "bin"), lib_dir=str(tmp_path / "lib"))
+    assert [*(tmp_path / "bin").iterdir(), *(tmp_path / "lib").iterdir()] == []
+
+
+def test_a_shim_that_is_not_known_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInputError, match="rust"):
+        install(tmp_path, shim="rust")
     assert list(tmp_path.iterdir()) == []

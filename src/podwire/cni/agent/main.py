@@ -17,12 +17,11 @@ from types import FrameType
 
 from podwire.cni.agent.server import CallServer, listen, serve_text
 from podwire.cni.agent.work import Work
-from podwire.cni.settings import Settings
+from podwire.cni.settings import SOCKET, Settings
 from podwire.ipam.ledger import STATE_DIR
 from podwire.ipam.wireserver import URL
 from podwire.model.errors import PodwireError
 
-SOCKET = "/run/podwire-cni/agent.sock"
 RECOVER_EVERY = 30.0
 _LAST_CALLS = 10.0
 
