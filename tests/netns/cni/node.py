@@ -140,6 +140,7 @@ class Node:
             log_dir=str(self.directory / "log"),
             wire_server_url=URL,
             wire_server_timeout=1.0,
+            cooling_seconds=0.0,  # the lowest free address is the next one: tests can name it
         )
 
     @property
@@ -257,6 +258,7 @@ def build(directory: Path, stack: ExitStack, count: int = 30) -> Node:
         state_dir=node.settings.state_dir,
         log_dir=node.settings.log_dir,
         wire_server_url=URL,
+        cooling_seconds=node.settings.cooling_seconds,
     )
     return node
 
