@@ -74,7 +74,12 @@ def test_a_signal_to_what_stands_before_ends_the_command(node: Node, run) -> Non
             assert node.pid is not None
             space = os.readlink(f"/proc/{node.pid}/ns/pid")
             process = await asyncio.create_subprocess_exec(*node.enter(["sleep", "1000"]))
-            await until(lambda: len(in_pid_namespace(space)) == 2, "the command runs")
+
+            def runs() -> bool:
+                names = [Path(f"/proc/{one}/comm").read_text() for one in in_pid_namespace(space)]
+                return "sleep\n" in names  # what ties it to its parent comes before
+
+            await until(runs, "the command runs")
             process.terminate()
             await process.wait()
             await until(lambda: in_pid_namespace(space) == [node.pid], "the command ends")
