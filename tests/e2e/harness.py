@@ -32,7 +32,7 @@ def refused(*argv: str, env: dict[str, str] | None = None) -> str:
     return done.stderr
 
 
-def wait_for(what: str, check: Callable[[], Any], timeout: float = 60) -> Any:
+def wait_for(what: str, check: Callable[[], Any], timeout: float = 180) -> Any:
     """The first true value of `check`; what it last raised or gave is in the failure."""
     deadline = time.monotonic() + timeout
     last: object = None
