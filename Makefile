@@ -33,6 +33,7 @@ e2e: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python bench/up.py
+	$(BIN)/python -m bench.cni
 
 clean:
 	rm -rf $(VENV) build dist

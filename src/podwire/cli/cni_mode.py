@@ -12,7 +12,8 @@ from podwire.cli.output import output_option, print_json
 from podwire.cni import install as installer
 from podwire.cni import migrate as mover
 from podwire.cni.migrate import Moved
-from podwire.cni.settings import Settings
+from podwire.cni.settings import SOCKET, Settings
+from podwire.cni.shims import KINDS
 from podwire.ipam.ledger import STATE_DIR
 from podwire.lab.preflight import check_root
 
@@ -31,6 +32,14 @@ _log_dir = click.option("--log-dir", default="/var/log", show_default=True)
 @_lib_dir
 @_state_dir
 @_log_dir
+@click.option(
+    "--shim",
+    type=click.Choice(["none", *KINDS]),
+    default="none",
+    show_default=True,
+    help="What runtimes execute: the plugin itself, or a shim that asks `podwire agent run` first.",
+)
+@click.option("--socket", default=SOCKET, show_default=True, help="The agent's, for a shim.")
 @click.option(
     "--root", type=click.Path(path_type=Path, exists=True, file_okay=False), default=Path("/")
 )
