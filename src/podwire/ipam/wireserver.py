@@ -16,6 +16,8 @@ from podwire.model.errors import UnavailableError
 from podwire.model.vnet import WIRE_SERVER
 
 if TYPE_CHECKING:
+    from threading import Event
+
     from podwire.ipam.source import Card
 
 URL = f"http://{WIRE_SERVER}/machine/plugins?comp=nmagent&type=getinterfaceinfov1"
@@ -53,25 +55,30 @@ def _get(url: str, timeout: float) -> bytes:
     """A server that drips its answer is cut off too: the socket is shut when the time is over."""
     import http.client  # late: costs more than everything else, and most calls ask nothing
     import threading
+    import time
     from urllib.parse import urlsplit
 
-    parts = urlsplit(url)
+    parts, deadline = urlsplit(url), time.monotonic() + timeout
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=timeout)
-    late = threading.Event()
-    alarm = threading.Timer(timeout, _cut, (connection, late))
-    alarm.daemon = True
-    alarm.start()
+    late, alarm = threading.Event(), None
     try:
+        connection.connect()
+        # The socket itself: the connection forgets it when the answer says that it is the last.
+        left = max(0.0, deadline - time.monotonic())
+        alarm = threading.Timer(left, _cut, (connection.sock, late))
+        alarm.daemon = True
+        alarm.start()
         connection.request("GET", f"{parts.path}?{parts.query}" if parts.query else parts.path)
-        answer = connection.getresponse()
-        body = answer.read(LARGEST + 1)
+        with connection.getresponse() as answer:
+            body = answer.read(LARGEST + 1)
     except (OSError, http.client.HTTPException) as error:
         why = f"not within {timeout:g} seconds" if late.is_set() else error
         raise UnavailableError(
             f"the wire server at {url} does not answer: {why}; check the node's route to it"
         ) from error
     finally:
-        alarm.cancel()
+        if alarm is not None:
+            alarm.cancel()
         connection.close()
     if late.is_set():
         raise UnavailableError(f"the wire server at {url} takes longer than {timeout:g} seconds")
@@ -82,9 +89,7 @@ def _get(url: str, timeout: float) -> bytes:
     return body
 
 
-def _cut(connection: object, late: object) -> None:
-    late.set()  # type: ignore[attr-defined]
-    plug = getattr(connection, "sock", None)
-    if plug is not None:
-        with suppress(OSError):
-            plug.shutdown(socket.SHUT_RDWR)
+def _cut(plug: socket.socket, late: Event) -> None:
+    late.set()
+    with suppress(OSError):
+        plug.shutdown(socket.SHUT_RDWR)

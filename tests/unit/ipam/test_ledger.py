@@ -130,6 +130,37 @@ def test_a_cooling_address_comes_last_and_the_longest_cooled_first(
     assert ledger.allocate(holder("f"), cooling_seconds=30).address == "10.220.2.7"
 
 
+def test_a_freed_address_is_spared_for_its_time_alone(ledger: Ledger, clock: Clock) -> None:
+    attached(ledger, "a")
+    ledger.release("a")
+    clock.now += 29
+    assert ledger.allocate(holder("b"), cooling_seconds=30).address == "10.220.2.6"
+    clock.now += 2
+    assert ledger.allocate(holder("c"), cooling_seconds=30).address == "10.220.2.5"
+
+
+def test_an_address_that_is_asked_for_need_not_cool(ledger: Ledger) -> None:
+    attached(ledger, "a")
+    ledger.release("a")
+    again = ledger.allocate(holder("b"), address="10.220.2.5", cooling_seconds=30)
+    assert again.address == "10.220.2.5"
+
+
+def test_a_source_that_shrinks_and_grows_while_addresses_cool(ledger: Ledger, clock: Clock) -> None:
+    for name in "abc":
+        attached(ledger, name)
+    for name in "bac":
+        ledger.release(name)
+        clock.now += 1
+    ledger.merge([card(5, 7)])
+    states = {one.address: one.freed for one in ledger.addresses()}
+    assert states == {"10.220.2.5": 2, "10.220.2.7": 1}
+    assert ledger.allocate(holder("d"), cooling_seconds=30).address == "10.220.2.5"
+    ledger.merge([card(5, 6, 7)])  # what it lists anew has nobody's old flows that we know of
+    assert ledger.allocate(holder("e"), cooling_seconds=30).address == "10.220.2.6"
+    assert ledger.allocate(holder("f"), cooling_seconds=30).address == "10.220.2.7"
+
+
 def test_without_cooling_a_freed_address_is_the_next(ledger: Ledger) -> None:
     attached(ledger, "a")
     attached(ledger, "b")
@@ -192,16 +223,22 @@ def test_a_lease_that_a_living_process_works_on_is_not_claimed(
     ready, go = os.pipe(), os.pipe()
     child = os.fork()
     if child == 0:
-        with Ledger.open(str(tmp_path)) as own:
-            own.allocate(holder("a"))
-        os.write(ready[1], b"x")
-        os.read(go[0], 1)
-        os._exit(0)
-    os.read(ready[0], 1)
-    (lease,) = ledger.leases()
-    assert (ledger.abandoned(), ledger.begin_release(lease)) == ([], None)
-    os.write(go[1], b"x")
-    os.waitpid(child, 0)
+        try:
+            os.close(go[1])  # so that the parent's end ends the wait, too
+            with Ledger.open(str(tmp_path)) as own:
+                own.allocate(holder("a"))
+            os.write(ready[1], b"x")
+            os.read(go[0], 1)
+        finally:
+            os._exit(0)
+    os.close(ready[1])
+    try:
+        assert os.read(ready[0], 1) == b"x"
+        (lease,) = ledger.leases()
+        assert (ledger.abandoned(), ledger.begin_release(lease)) == ([], None)
+    finally:
+        os.close(go[1])
+        os.waitpid(child, 0)
     assert ledger.abandoned() == [lease]
 
 
@@ -313,9 +350,11 @@ def abandoned_lease(directory: Path, name: str) -> Lease:
     """A lease whose owner died before it attached."""
     child = os.fork()
     if child == 0:
-        with Ledger.open(str(directory)) as own:
-            own.allocate(holder(name))
-        os._exit(0)
+        try:
+            with Ledger.open(str(directory)) as own:
+                own.allocate(holder(name))
+        finally:
+            os._exit(0)
     os.waitpid(child, 0)
     with Ledger.open(str(directory)) as ledger:
         found = ledger.find(name, "eth0")

@@ -24,8 +24,13 @@ def test_a_dead_holder_holds_nothing(tmp_path: Path) -> None:
     path = str(tmp_path / "lock")
     child = os.fork()
     if child == 0:
-        with locked(path, wait=1):
-            os._exit(0)
-    os.waitpid(child, 0)
+        status = 1
+        try:
+            with locked(path, wait=1):
+                status = 0
+                os._exit(status)
+        finally:
+            os._exit(status)
+    assert os.waitpid(child, 0)[1] == 0
     with locked(path, wait=0):
         assert Path(path).read_text().split()[0] == str(os.getpid())

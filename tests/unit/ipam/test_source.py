@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from podwire.ipam.source import Card, SubnetAddresses, parse_interfaces
+from podwire.ipam.source import LARGEST, Card, SubnetAddresses, parse_interfaces
 from podwire.ipam.wireserver import fetch
 from podwire.model.errors import UnavailableError
 
@@ -80,3 +81,89 @@ def test_fetch_tells_who_does_not_answer(server: tuple[str, list[str]]) -> None:
         fetch(f"{url}/other")
     with pytest.raises(UnavailableError, match="does not answer"):
         fetch("http://127.0.0.1:1/machine?type=x", timeout=0.5)
+
+
+@pytest.mark.parametrize(
+    "doctype",
+    [
+        b"<!DOCTYPE Interfaces>",
+        b'<!DOCTYPE x [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;&a;">]>',
+        b'<!DOCTYPE x SYSTEM "file:///etc/passwd">',
+    ],
+)
+def test_a_doctype_is_refused_however_good_the_rest(doctype: bytes) -> None:
+    with pytest.raises(UnavailableError, match="has a DOCTYPE"):
+        parse_interfaces(doctype + DOCUMENT)
+
+
+@contextmanager
+def answering(write: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[str]:
+    """The URL of a server whose whole answer, status line and all, is what `write` writes."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            with suppress(OSError):  # the client hangs up: that is the point
+                write(self)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    http = HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=http.serve_forever, args=(0.02,))
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{http.server_port}/machine?type=x"
+    finally:
+        http.shutdown()
+        thread.join()
+        http.server_close()
+
+
+@pytest.mark.parametrize(("excess", "read"), [(0, True), (1, False)])
+def test_four_mebibytes_are_read_and_not_one_byte_more(excess: int, read: bool) -> None:
+    body = DOCUMENT + b" " * (LARGEST - len(DOCUMENT) + excess)
+
+    def write(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.end_headers()
+        handler.wfile.write(body)
+
+    with answering(write) as url:
+        if read:
+            assert fetch(url, timeout=30) == CARDS
+            return
+        with pytest.raises(UnavailableError, match=f"more than {LARGEST} bytes"):
+            fetch(url, timeout=30)
+
+
+HEAD = b"HTTP/1.0 200 OK\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("at_once", "dripped"),
+    [
+        (b"", HEAD + DOCUMENT),
+        (HEAD, DOCUMENT),
+        (b"HTTP/1.0 200 OK\r\nContent-Length: %d\r\n\r\n" % len(DOCUMENT), DOCUMENT),
+    ],
+    ids=["from the status line on", "a body to its end", "a body of known length"],
+)
+def test_a_server_that_drips_is_cut_off_when_the_time_is_over(
+    at_once: bytes, dripped: bytes
+) -> None:
+    """No wait between two bytes is as long as the time limit; all of them together are."""
+    hung_up = threading.Event()
+
+    def write(handler: BaseHTTPRequestHandler) -> None:
+        try:
+            handler.wfile.write(at_once)
+            for at in range(len(dripped)):
+                hung_up.wait(0.02)
+                handler.wfile.write(dripped[at : at + 1])
+        except OSError:
+            hung_up.set()
+
+    with answering(write) as url:
+        with pytest.raises(UnavailableError, match=r"not within 0\.3 s|longer than 0\.3 s"):
+            fetch(url, timeout=0.3)
+        assert hung_up.wait(10), "the connection stayed open"
