@@ -99,7 +99,7 @@ class AzureVnetIpam:
 
     def _forget_dead(self, ledger: Ledger) -> None:
         """Free what pods that are gone still hold, when nothing else is free."""
-        if ledger.pool().free or not ledger.pool().total:
+        if ledger.has_free() or not ledger.pool().subnet:
             return
         for lease in ledger.leases():
             if not lease.host_link and lease.netns and not os.path.exists(lease.netns):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from _thread import allocate_lock
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -44,6 +45,7 @@ class Database:
         self._wait = wait
         self._inode = 0
         self._connection: sqlite3.Connection | None = None
+        self._turn = allocate_lock()
 
     def run(self, work: Work[T]) -> T:
         """`work` in one write transaction, again from the start when the file was replaced."""
@@ -51,7 +53,7 @@ class Database:
 
     def read(self, work: Work[T]) -> T:
         """`work` without a lock, on what the last committed transaction left."""
-        return self._retry(lambda: work(self._opened()))
+        return self._retry(lambda: self._read(work))
 
     def close(self) -> None:
         if self._connection is not None:
@@ -59,23 +61,24 @@ class Database:
             self._connection = None
 
     def _retry(self, call: Callable[[], T]) -> T:
+        """One thread at a time: sqlite's own waiting for another's turn is a sleep."""
         for _ in range(3):
-            try:
-                return call()
-            except _ReplacedError:
-                self.close()
-            except sqlite3.Error as error:
-                if not _is_damage(error) or self._create is None:
-                    raise self._translated(error) from error
-                self._move_aside()
+            with self._turn:
+                try:
+                    return call()
+                except _ReplacedError:
+                    self.close()
+                except sqlite3.Error as error:
+                    if not _is_damage(error) or self._create is None:
+                        raise self._translated(error) from error
+                    self._move_aside()
         raise CniError(IO_FAILURE, f"{self.path} is damaged again each time it is made anew")
 
     def _transaction(self, work: Work[T]) -> T:
         connection = self._opened()
         connection.execute("BEGIN IMMEDIATE")
         try:
-            if self._inode_now() != self._inode:
-                raise _ReplacedError
+            self._expect_same_file()
             result = work(connection)
             connection.execute("COMMIT")
         except BaseException:
@@ -83,6 +86,15 @@ class Database:
                 connection.execute("ROLLBACK")
             raise
         return result
+
+    def _read(self, work: Work[T]) -> T:
+        connection = self._opened()
+        self._expect_same_file()
+        return work(connection)
+
+    def _expect_same_file(self) -> None:
+        if self._inode_now() != self._inode:
+            raise _ReplacedError
 
     def _opened(self) -> sqlite3.Connection:
         if self._connection is None:
@@ -104,7 +116,7 @@ class Database:
                 f"{self.path} holds no ledger of this boot; no pod was wired yet"
             )
         self._make_directory()
-        with locked(self._lock, wait=self._wait):
+        with locked(f"{self.path}.lock", wait=self._wait):
             connection = self._connect()
             if not self._is_ready(connection):
                 self._make(connection, self._create)
@@ -116,10 +128,6 @@ class Database:
             os.makedirs(directory, mode=0o755, exist_ok=True)
         except OSError as error:
             raise CniError(IO_FAILURE, f"cannot make {directory}: {error.strerror}") from error
-
-    @property
-    def _lock(self) -> str:
-        return f"{self.path}.lock"
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
@@ -154,7 +162,7 @@ class Database:
     def _move_aside(self) -> None:
         """Rename the damaged file, unless another process already did."""
         self.close()
-        with locked(self._lock, wait=self._wait):
+        with locked(f"{self.path}.lock", wait=self._wait):
             if self._is_sound():
                 return
             for suffix in _FILES:

@@ -5,8 +5,9 @@ Must not know how they are stored, nor what a wiring is.
 
 from __future__ import annotations
 
-from _thread import get_native_id
+from _thread import _local, get_native_id
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from podwire.model.errors import KernelError
 
@@ -99,6 +100,13 @@ class Pool:
         return self.total - self.held
 
 
+class MainPool(NamedTuple):
+    """The pool that pods get their addresses from; of "" when no source has told yet."""
+
+    subnet: str
+    mac: str
+
+
 @dataclass(frozen=True, slots=True)
 class AddressState:
     """An address of the node. listed: the source has it; mac: the card's.
@@ -148,7 +156,14 @@ def own_id() -> int:
 
 def own_start() -> int:
     """The calling thread's start. Raises KernelError when /proc does not show it."""
-    start = process_start(own_id())
+    me = own_id()
+    if getattr(_own, "id", 0) != me:  # the first time, or a fork's child
+        _own.start, _own.id = process_start(me), me
+    start: int = _own.start
     if not start:
-        raise KernelError(f"/proc does not show this process ({own_id()}); mount /proc")
+        _own.id = 0
+        raise KernelError(f"/proc does not show this process ({me}); mount /proc")
     return start
+
+
+_own = _local()

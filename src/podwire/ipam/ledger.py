@@ -24,6 +24,7 @@ from podwire.ipam.lease import (
     AddressState,
     Holder,
     Lease,
+    MainPool,
     Pool,
     Survivor,
     own_id,
@@ -112,9 +113,9 @@ class Ledger:
         age = self.source_age()
         return [Pool(*row, age) for row in found]
 
-    def pool(self) -> Pool:
-        """The pool that pods get their addresses from; an empty one when no source has told yet."""
-        return next(iter(self.pools()), Pool("", "", "", "", 0, 0, None))
+    def pool(self) -> MainPool:
+        """The pool that pods get their addresses from."""
+        return self._database.read(rows.main_pool)
 
     def addresses(self) -> list[AddressState]:
         """All that a source listed or a lease holds, by address."""
@@ -146,9 +147,7 @@ class Ledger:
 
     def recall(self, key: str) -> str:
         """What was remembered; "" when nothing was."""
-        query = "SELECT value FROM meta WHERE key = ?"
-        row = self._database.read(lambda db: db.execute(query, (f"note {key}",)).fetchone())
-        return str(row[0]) if row else ""
+        return self._database.read(lambda db: rows.meta(db, f"note {key}"))
 
     # Where addresses come from
 
@@ -162,32 +161,37 @@ class Ledger:
 
         source: the name of the one that addresses shall come from; another one is to be asked.
         """
-        age, pool = self.source_age(), self.pool()
-        if age is None or pool.free == 0 or (source and self._source() != source):
-            return True
-        return age > REFRESH_SECONDS and pool.free < LOW
+        now = self._clock()
+
+        def wants(db: sqlite3.Connection) -> bool:
+            heard = rows.refreshed(db)
+            if heard is None or (source and rows.meta(db, "source") != source):
+                return True
+            free = rows.free(db, rows.main_pool(db), LOW)
+            return free == 0 or (free < LOW and now - heard > REFRESH_SECONDS)
+
+        return self._database.read(wants)
 
     def can_serve(self, container_id: str, ifname: str) -> bool:
         """Whether an address is there for the interface, without asking the source."""
-        return self.pool().free > 0 or self.find(container_id, ifname) is not None
+        return self.has_free() or self.find(container_id, ifname) is not None
+
+    def has_free(self) -> bool:
+        """Whether the pool that pods get their addresses from has one left."""
+        return self._database.read(lambda db: rows.free(db, rows.main_pool(db), 1) > 0)
 
     def begin_refresh(self) -> bool:
         """Whether the caller shall ask now: nobody else did within REFRESH_SECONDS."""
         now = self._clock()
 
         def work(db: sqlite3.Connection) -> bool:
-            row = db.execute("SELECT value FROM meta WHERE key = 'asked'").fetchone()
-            if row and 0 <= now - float(row[0]) < REFRESH_SECONDS:
+            asked = rows.meta(db, "asked")
+            if asked and 0 <= now - float(asked) < REFRESH_SECONDS:
                 return False
             db.execute("INSERT OR REPLACE INTO meta VALUES ('asked', ?)", (repr(now),))
             return True
 
         return self._database.run(work)
-
-    def _source(self) -> str:
-        query = "SELECT value FROM meta WHERE key = 'source'"
-        row = self._database.read(lambda db: db.execute(query).fetchone())
-        return str(row[0]) if row else ""
 
     def merge(self, cards: Iterable[Card], source: str = "") -> None:
         """Take over what the source says. An address that it lists no more is kept while held."""
@@ -261,7 +265,7 @@ class Ledger:
                 raise CniError(
                     FAILED, f"{lease.ipam} gave {address}, which another pod of this node holds"
                 ) from error
-            return next(rows.select(db, "id = ?", (lease.id,)))
+            return rows.by_id(db, lease.id)
 
         return self._database.run(work)
 
@@ -316,7 +320,7 @@ class Ledger:
             if next(rows.select(db, "id = ?", (lease.id,)), None) != lease:
                 return None
             db.execute("UPDATE lease SET bridge = ? WHERE id = ?", (bridge, lease.id))
-            return next(rows.select(db, "id = ?", (lease.id,)))
+            return rows.by_id(db, lease.id)
 
         return self._database.run(work)
 
@@ -396,7 +400,7 @@ class Ledger:
             ).rowcount
             if changed != 1:
                 raise CniError(TRY_AGAIN, f"another call works on the lease of {lease.address}")
-            return next(rows.select(db, "id = ?", (lease.id,)))
+            return rows.by_id(db, lease.id)
 
         return self._database.run(work)
 

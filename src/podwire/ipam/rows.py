@@ -16,6 +16,7 @@ from podwire.ipam.lease import (
     AddressState,
     Holder,
     Lease,
+    MainPool,
     Survivor,
     own_id,
     own_start,
@@ -25,16 +26,27 @@ from podwire.model.cni import FAILED, NO_ADDRESS, CniError
 if TYPE_CHECKING:
     from podwire.ipam.source import Card
 
-SCHEMA = 1
+SCHEMA = 2
 TABLES = (
     "CREATE TABLE pool (subnet TEXT, mac TEXT, gateway TEXT, main TEXT, rank INTEGER)",
     """CREATE TABLE address (address TEXT PRIMARY KEY, number BLOB, subnet TEXT, mac TEXT,
-    listed INTEGER, freed REAL)""",
+    listed INTEGER, freed REAL, held INTEGER DEFAULT 0)""",
+    "CREATE INDEX free ON address (subnet, mac, number) WHERE listed AND NOT held",
     """CREATE TABLE lease (id INTEGER PRIMARY KEY, address TEXT UNIQUE, subnet TEXT, gateway TEXT,
     state TEXT, container_id TEXT, ifname TEXT, netns TEXT, pod_namespace TEXT, pod_name TEXT,
     network TEXT, host_link TEXT, mac TEXT, bridge TEXT, ipam TEXT, owner_pid INTEGER,
     owner_start INTEGER, since REAL)""",
     "CREATE UNIQUE INDEX one_lease ON lease (container_id, ifname) WHERE container_id <> ''",
+    "CREATE INDEX unnamed ON lease (mac) WHERE container_id = ''",
+    "CREATE INDEX working ON lease (state) WHERE state <> 'attached'",
+    # address.held follows from lease; kept, so that the next free one is found without a search
+    """CREATE TRIGGER taken AFTER INSERT ON lease BEGIN
+    UPDATE address SET held = 1 WHERE address = NEW.address; END""",
+    """CREATE TRIGGER given_back AFTER DELETE ON lease BEGIN
+    UPDATE address SET held = 0 WHERE address = OLD.address; END""",
+    """CREATE TRIGGER assigned AFTER UPDATE OF address ON lease BEGIN
+    UPDATE address SET held = address IS NEW.address
+    WHERE address IN (OLD.address, NEW.address); END""",
 )
 _COLUMNS = ", ".join(field.name for field in fields(Lease))
 HOLDER = tuple(field.name for field in fields(Holder))
@@ -51,25 +63,50 @@ def choose(
     db: sqlite3.Connection, where: tuple[str, str, str], warm_since: float
 ) -> tuple[str, str, str] | None:
     """The free address to hand out next, with its subnet and gateway."""
-    query = (
-        "SELECT a.address, a.subnet, p.gateway, ifnull(a.freed, -1e99) > ? AS cooling"
-        " FROM address a JOIN pool p ON p.subnet = a.subnet AND p.mac = a.mac"
-        " LEFT JOIN lease l USING (address)"
-        f" WHERE l.id IS NULL AND a.listed AND {_WHERE} AND {_family(where)}"
-        " ORDER BY cooling, CASE WHEN cooling THEN a.freed ELSE 0 END, p.rank, a.number LIMIT 1"
-    )
-    row = db.execute(query, (warm_since, *_twice(where))).fetchone()
-    return row[:3] if row else None
+    subnet, address, mac = where
+    pools = db.execute(
+        "SELECT subnet, mac, gateway FROM pool WHERE (? = '' OR subnet = ?) AND"
+        " (? = '' OR mac = ? OR mac = '') AND instr(subnet, ':') > 0 = ? ORDER BY rank",
+        (*_twice((subnet, mac)), _asks_for_v6(where)),
+    ).fetchall()
+    only, value = ("AND address = ?", (address,)) if address else ("", ())
+    for pool, card, gateway in pools:
+        warm = f"{_FREE} AND ifnull(freed, -1e99) <= ? {only} ORDER BY number LIMIT 1"
+        row = db.execute(warm, (pool, card, warm_since, *value)).fetchone()
+        if row:
+            return row[1], pool, gateway
+    cooling = [
+        (*row, pool, gateway)
+        for pool, card, gateway in pools
+        for row in db.execute(f"{_FREE} {only} ORDER BY freed LIMIT 1", (pool, card, *value))
+    ]
+    return min(cooling)[1:] if cooling else None
 
 
+_FREE = "SELECT freed, address FROM address WHERE subnet = ? AND mac = ? AND listed AND NOT held"
 _WHERE = (
     "(? = '' OR a.subnet = ?) AND (? = '' OR a.address = ?) AND (? = '' OR a.mac = ? OR a.mac = '')"
 )
 
 
-def _family(where: tuple[str, str, str]) -> str:
+def free(db: sqlite3.Connection, pool: MainPool, most: int) -> int:
+    """How many addresses of the pool are free, counted up to `most`."""
+    query = f"SELECT count(*) FROM ({_FREE} LIMIT ?)"
+    return int(db.execute(query, (pool.subnet, pool.mac, most)).fetchone()[0])
+
+
+def main_pool(db: sqlite3.Connection) -> MainPool:
+    query = "SELECT subnet, mac FROM pool ORDER BY rank, instr(subnet, ':') > 0 LIMIT 1"
+    return MainPool(*(db.execute(query).fetchone() or ("", "")))
+
+
+def _asks_for_v6(where: tuple[str, str, str]) -> bool:
     """IPv6 only when a subnet or an address of it is asked for."""
-    return f"length(a.number) = {16 if ':' in where[0] + where[1] else 4}"
+    return ":" in where[0] + where[1]
+
+
+def _family(where: tuple[str, str, str]) -> str:
+    return f"length(a.number) = {16 if _asks_for_v6(where) else 4}"
 
 
 def _twice(values: tuple[str, ...]) -> tuple[str, ...]:
@@ -86,7 +123,11 @@ def insert(
         f"INSERT INTO lease ({', '.join(names)}, owner_pid, owner_start, since) VALUES ({marks})",
         (*row, state, *astuple(holder), *owner, time.time()),
     ).lastrowid
-    return next(select(db, "id = ?", (new,)))
+    return by_id(db, new)
+
+
+def by_id(db: sqlite3.Connection, number: int | None) -> Lease:
+    return next(select(db, "id = ?", (number,)))
 
 
 def refusal(db: sqlite3.Connection, where: tuple[str, str, str]) -> CniError:
@@ -157,9 +198,14 @@ def merge_card(db: sqlite3.Connection, card: Card, rank: int) -> None:
             (one.subnet, card.mac, one.gateway, one.primary, rank),
         )
         db.executemany(
-            "INSERT INTO address VALUES (?, ?, ?, ?, 1, NULL) ON CONFLICT (address) DO UPDATE"
+            "INSERT INTO address (address, number, subnet, mac, listed) VALUES (?, ?, ?, ?, 1)"
+            " ON CONFLICT (address) DO UPDATE"
             " SET subnet = excluded.subnet, mac = excluded.mac, listed = 1",
             [(text, number(text), one.subnet, card.mac) for text in one.addresses],
+        )
+        db.execute(
+            "UPDATE address SET held = address IN (SELECT address FROM lease) WHERE subnet = ?",
+            (one.subnet,),
         )
         db.execute(
             "UPDATE lease SET subnet = ?, gateway = ? WHERE subnet = '' AND address IN"
@@ -175,8 +221,14 @@ def adopt(db: sqlite3.Connection, one: Survivor) -> None:
 
 
 def refreshed(db: sqlite3.Connection) -> float | None:
-    row = db.execute("SELECT value FROM meta WHERE key = 'refreshed'").fetchone()
-    return float(row[0]) if row else None
+    text = meta(db, "refreshed")
+    return float(text) if text else None
+
+
+def meta(db: sqlite3.Connection, key: str) -> str:
+    """What stands under a key; "" when nothing does."""
+    row = db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+    return str(row[0]) if row else ""
 
 
 def number(address: str) -> bytes:

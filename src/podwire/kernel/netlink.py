@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, TypeAlias, TypeVar
 
 from podwire.kernel.netns import NetNamespace
 from podwire.model.errors import KernelError
@@ -35,6 +35,8 @@ _NUMBER = struct.Struct("=i")
 _UNSIGNED = struct.Struct("=I")
 
 Self = TypeVar("Self", bound="NetlinkSocket")
+Request: TypeAlias = tuple[int, int, bytes]
+"""Kind, flags besides REQUEST and ACK, body."""
 
 
 class Message(NamedTuple):
@@ -68,7 +70,14 @@ def number(kind: int, value: int) -> bytes:
 
 def attributes(data: bytes) -> dict[int, bytes]:
     """The attributes in `data` by type; of several with one type, the last."""
-    return dict(attribute_list(data))
+    found, at, end, unpack = {}, 0, len(data) - 3, _ATTRIBUTE.unpack_from
+    while at < end:  # as attribute_list, in place: a link has fifty
+        length, kind = unpack(data, at)
+        if length < 4:
+            break
+        found[kind & _TYPE_MASK] = data[at + 4 : at + length]
+        at += (length + 3) & ~3
+    return found
 
 
 def attribute_list(data: bytes) -> Iterator[tuple[int, bytes]]:
@@ -102,6 +111,7 @@ class NetlinkSocket:
             self._socket = namespace.socket(socket.AF_NETLINK, socket.SOCK_RAW, protocol)
         except OSError as error:
             raise _failed(error.errno or 0, f"netlink socket {protocol}") from error
+        self._recorded: list[Request] | None = None
         for option in (_EXTENDED_ACK, _CAP_ACK, _STRICT_CHECK):
             self._socket.setsockopt(_SOL_NETLINK, option, 1)
         self._sequence = 0
@@ -111,6 +121,9 @@ class NetlinkSocket:
 
         Raises KernelError with the kernel's errno, and its explanation where it gives one.
         """
+        if self._recorded is not None:
+            self._recorded.append((kind, flags, body))
+            return []
         for _ in range(_DUMP_TRIES):
             self._sequence += 1
             self._send(message(kind, REQUEST | ACK | flags, self._sequence, body))
@@ -118,6 +131,47 @@ class NetlinkSocket:
             if whole:
                 return replies
         raise KernelError(f"the kernel's list (netlink {kind}) changed under every reading of it")
+
+    def get(self, kind: int, body: bytes) -> bytes:
+        """The one object that a request without DUMP asks for. Raises KernelError."""
+        self._sequence += 1
+        sequence = self._sequence
+        self._send(message(kind, REQUEST, sequence, body))
+        while True:
+            for one in messages(self._receive()):
+                if one.sequence == sequence:
+                    if one.kind == _ERROR:
+                        check(one)
+                    return one.body
+
+    def record(self, work: Callable[[], None]) -> list[Request]:
+        """The requests that `work` would make of this socket; `work` sees each succeed."""
+        recorded: list[Request] = []
+        self._recorded = recorded
+        try:
+            work()
+        finally:
+            self._recorded = None
+        return recorded
+
+    def batch(self, requests: Sequence[Request]) -> list[KernelError | None]:
+        """Send all at once; the kernel takes them one after the other. Each one's refusal."""
+        first = self._sequence + 1
+        self._sequence += len(requests)
+        self._send(
+            b"".join(
+                message(kind, REQUEST | ACK | flags, number, body)
+                for number, (kind, flags, body) in enumerate(requests, first)
+            )
+        )
+        refused: list[KernelError | None] = [None] * len(requests)
+        awaited = len(requests)
+        while awaited:
+            for one in messages(self._receive()):
+                if one.kind == _ERROR and one.sequence >= first:
+                    refused[one.sequence - first] = refusal(one)
+                    awaited -= 1
+        return refused
 
     def _replies(self, sequence: int) -> tuple[list[bytes], bool]:
         """False: the list changed while it was dumped, so that it may lack entries."""
@@ -173,6 +227,15 @@ def check(one: Message) -> None:
     at = 20 if one.kind == _ERROR else 4
     said = attributes(one.body[at:]) if one.flags & _HAS_ATTRIBUTES else {}
     raise _failed(-code, said.get(_MESSAGE_TEXT, b"").rstrip(b"\0").decode(errors="replace"))
+
+
+def refusal(one: Message) -> KernelError | None:
+    """The error that an acknowledgement tells of."""
+    try:
+        check(one)
+    except KernelError as error:
+        return error
+    return None
 
 
 def _failed(code: int, explanation: str) -> KernelError:

@@ -12,6 +12,7 @@ import os
 import socket
 import stat
 import threading
+from _thread import _local
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,6 +33,8 @@ class NetNamespace:
         """fd: an open namespace file, owned from now on; name: what messages call it."""
         self.fd = fd
         self.name = name
+        self.kept: dict[str, Any] | None = None
+        """What lives as long as this object, as sockets into the namespace. None: nothing."""
 
     @classmethod
     def open(cls, path: str | Path | int) -> NetNamespace:
@@ -59,7 +62,9 @@ class NetNamespace:
     @classmethod
     def current(cls) -> NetNamespace:
         """The namespace of the calling thread."""
-        return cls.open(_OWN)
+        here = cls.open(_OWN)
+        _thread_is.inside = here
+        return here
 
     @classmethod
     def create(cls) -> NetNamespace:
@@ -94,18 +99,23 @@ class NetNamespace:
     @contextmanager
     def entered(self) -> Iterator[None]:
         """The calling thread is in this namespace inside the block, and back after it."""
-        try:
-            before = os.open(_OWN, os.O_RDONLY | os.O_CLOEXEC)
-        except OSError as error:
-            raise KernelError(f"cannot open {_OWN}: {error.strerror}") from error
+        here: NetNamespace | None = getattr(_thread_is, "inside", None)
+        known = here is not None and here.fd >= 0
+        if known and here is self:
+            yield
+            return
+        before = here.fd if here is not None and known else _open_own()
         try:
             call_libc("setns", self.fd, CLONE_NEWNET)
+            _thread_is.inside = self
             try:
                 yield
             finally:
                 call_libc("setns", before, CLONE_NEWNET)
+                _thread_is.inside = here
         finally:
-            os.close(before)
+            if not known:
+                os.close(before)
 
     def socket(self, family: int, kind: int, protocol: int = 0) -> socket.socket:
         """A socket that lives in this namespace; usable from any thread."""
@@ -113,6 +123,9 @@ class NetNamespace:
             return socket.socket(family, kind, protocol)
 
     def close(self) -> None:
+        for one in (self.kept or {}).values():
+            one.close()
+        self.kept = None
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1
@@ -130,6 +143,13 @@ class NetNamespace:
 
     def __repr__(self) -> str:
         return f"NetNamespace({self.name}, fd {self.fd})"
+
+
+def _open_own() -> int:
+    try:
+        return os.open(_OWN, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise KernelError(f"cannot open {_OWN}: {error.strerror}") from error
 
 
 def _open_plain(path: str) -> int:
@@ -158,4 +178,6 @@ def call_libc(name: str, *numbers: int) -> None:
         raise KernelError(f"{name} refused: {os.strerror(number)}", errno=number)
 
 
+_thread_is = _local()
+"""`.inside`: the namespace that this thread is in, where a NetNamespace put or found it."""
 _loaded: dict[str, Any] = {}

@@ -11,7 +11,7 @@ import errno
 import re
 import socket
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from podwire.kernel.netlink import (
@@ -19,15 +19,15 @@ from podwire.kernel.netlink import (
     CREATE,
     DUMP,
     REQUEST,
-    Message,
     NetlinkSocket,
+    Request,
     attribute,
     attribute_list,
     attributes,
-    check,
     message,
     messages,
     nested,
+    refusal,
     text,
 )
 from podwire.kernel.netns import NetNamespace
@@ -159,8 +159,19 @@ class NfNetlink(NetlinkSocket):
         """Raises KernelError (ENOENT)."""
         self._transaction([(_DELTABLE, 0, _head(family) + text(_TABLE_NAME, table))])
 
-    def _transaction(self, steps: list[tuple[int, int, bytes]]) -> None:
+    def batch(self, requests: Sequence[Request]) -> list[KernelError | None]:
+        """In one transaction, so that all are refused when one is."""
+        try:
+            self._transaction(requests)
+        except KernelError as error:
+            return [error] * len(requests)
+        return [None] * len(requests)
+
+    def _transaction(self, steps: Sequence[Request]) -> None:
         """All or nothing. steps: (message, flags, body). Raises the first refusal (KernelError)."""
+        if self._recorded is not None:
+            self._recorded.extend(steps)
+            return
         first = self._sequence + 1
         self._sequence += len(steps) + 2
         frame = struct.pack("=BBH", 0, 0, socket.htons(_SUBSYSTEM))
@@ -178,17 +189,9 @@ class NfNetlink(NetlinkSocket):
                 if one.sequence < first:
                     continue
                 awaited -= 1 if one.sequence > first else awaited  # the whole batch was refused
-                refused = refused or _refusal(one)
+                refused = refused or refusal(one)
         if refused is not None:
             raise refused
-
-
-def _refusal(one: Message) -> KernelError | None:
-    try:
-        check(one)
-    except KernelError as error:
-        return error
-    return None
 
 
 def encode(item: str) -> bytes:

@@ -49,6 +49,8 @@ class RtNetlink(NetlinkSocket):
 
     def __init__(self, namespace: NetNamespace) -> None:
         super().__init__(namespace, socket.NETLINK_ROUTE)
+        self.indices: dict[str, int] = {}
+        """Of links that outlive many requests, for whoever wants to keep them here."""
 
     # Links
 
@@ -56,7 +58,7 @@ class RtNetlink(NetlinkSocket):
         """The link called `name`, None when there is none."""
         body = rt.IFINFO.pack(0, 0, 0, 0, 0) + text(rt.IFLA_IFNAME, name) + _SKIP_STATISTICS
         try:
-            return rt.parse_link(self.request(_GETLINK, body)[0])
+            return rt.parse_link(self.get(_GETLINK, body))
         except KernelError as error:
             if error.errno in (errno.ENODEV, errno.EINVAL, errno.ERANGE):
                 return None
@@ -133,8 +135,7 @@ class RtNetlink(NetlinkSocket):
     def nsid(self, other: NetNamespace) -> int | None:
         """The number under which this namespace knows `other`; None when it has given none."""
         body = struct.pack("=Bxxx", 0) + number(_NSID_FD, other.fd)
-        replies = self.request(_GETNSID, body)
-        found = struct.unpack("=i", attributes(replies[0][4:])[_NSID])[0]
+        found = struct.unpack("=i", attributes(self.get(_GETNSID, body)[4:])[_NSID])[0]
         return None if found < 0 else found
 
     # Addresses
@@ -187,7 +188,7 @@ class RtNetlink(NetlinkSocket):
         family, packed = rt.pack_ip(ip)
         body = rt.NDMSG.pack(family, index, 0, 0, 0) + attribute(rt.NDA_DST, packed)
         try:
-            return rt.parse_neighbour(self.request(_GETNEIGH, body)[0])
+            return rt.parse_neighbour(self.get(_GETNEIGH, body))
         except KernelError as error:
             if error.errno == errno.ENOENT:
                 return None

@@ -5,10 +5,13 @@ A name is written in slashes, as in net/ipv6/conf/azure0/accept_ra.
 
 from __future__ import annotations
 
+import os
+
 from podwire.kernel.netns import NetNamespace
 from podwire.model.errors import KernelError
 
 _ROOT = "/proc/sys/"
+_LONGEST = 4096
 
 
 def read(namespace: NetNamespace, name: str) -> str | None:
@@ -27,10 +30,12 @@ def write(namespace: NetNamespace, name: str, value: str) -> bool:
     """Set it, unless it has the value already. False: there is no such sysctl."""
     with namespace.entered():
         try:
-            with open(_ROOT + name, "r+", encoding="ascii") as file:
-                if file.read().rstrip("\n") != value:
-                    file.seek(0)
-                    file.write(value)
+            file = os.open(_ROOT + name, os.O_RDWR | os.O_CLOEXEC)
+            try:
+                if os.read(file, _LONGEST).rstrip(b"\n") != value.encode():
+                    os.pwrite(file, value.encode(), 0)
+            finally:
+                os.close(file)
             return True
         except FileNotFoundError:
             return False

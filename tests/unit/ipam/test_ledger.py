@@ -181,7 +181,7 @@ def test_an_address_that_the_source_drops_is_kept_while_held(ledger: Ledger) -> 
     attached(ledger, "a")
     ledger.merge([card(6)])
     assert [one.address for one in ledger.leases()] == ["10.220.2.5"]
-    assert (ledger.pool().total, ledger.pool().held) == (1, 0)
+    assert [(one.total, one.held) for one in ledger.pools()] == [(1, 0)]
     ledger.release("a")
     assert ledger.allocate(holder("b")).address == "10.220.2.6"
     with pytest.raises(CniError):
@@ -448,7 +448,8 @@ class LedgerMachine(RuleBasedStateMachine):
         leases = self.ledger.leases()
         assert {one.container_id: one.address for one in leases} == self.held
         assert len({one.address for one in leases}) == len(leases)
-        assert self.ledger.pool().free == len(self.free)
+        assert sum(one.free for one in self.ledger.pools()) == len(self.free)
+        assert self.ledger.has_free() == bool(self.free)
 
 
 TestLedgerMachine = LedgerMachine.TestCase

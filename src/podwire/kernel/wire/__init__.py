@@ -7,10 +7,13 @@ a wiring is as it is.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
+from podwire.kernel.netlink import NetlinkSocket
 from podwire.kernel.netns import NetNamespace
 from podwire.kernel.wire import addressing, filtering, links
+from podwire.kernel.wire.batch import Batch
 from podwire.kernel.wire.session import Session
 from podwire.model.errors import KernelError
 from podwire.model.wiring import (
@@ -31,25 +34,47 @@ __all__ = ["observe", "realise", "unwire"]
 
 
 class _Hands(NamedTuple):
-    """How one kind of object is made, unmade and seen. `see` returns None when it is not there."""
+    """How one kind of object is made, unmade and seen. `see` returns None when it is not there.
+
+    ask: makes it when it is not there, by requests alone that can be sent with others.
+    """
 
     make: Callable[[Session, Any], None]
     unmake: Callable[[Session, Any], None]
     see: Callable[[Session, Any], KernelObject | None]
+    ask: Callable[[Session, Any], None] | None = None
 
 
 _HANDS: dict[type, _Hands] = {
     Bridge: _Hands(links.make_bridge, links.unmake_bridge, links.see_bridge),
     Veth: _Hands(links.make_veth, links.unmake_veth, links.see_veth),
-    BridgePort: _Hands(links.make_port, links.unmake_port, links.see_port),
-    Address: _Hands(addressing.make_address, addressing.unmake_address, addressing.see_address),
-    Route: _Hands(addressing.make_route, addressing.unmake_route, addressing.see_route),
+    BridgePort: _Hands(links.make_port, links.unmake_port, links.see_port, links.ask_port),
+    Address: _Hands(
+        addressing.make_address,
+        addressing.unmake_address,
+        addressing.see_address,
+        addressing.make_address,
+    ),
+    Route: _Hands(
+        addressing.make_route,
+        addressing.unmake_route,
+        addressing.see_route,
+        addressing.make_route,
+    ),
     Neighbour: _Hands(
-        addressing.make_neighbour, addressing.unmake_neighbour, addressing.see_neighbour
+        addressing.make_neighbour,
+        addressing.unmake_neighbour,
+        addressing.see_neighbour,
+        addressing.make_neighbour,
     ),
     Sysctl: _Hands(addressing.make_sysctl, addressing.unmake_sysctl, addressing.see_sysctl),
     Table: _Hands(filtering.make_table, filtering.unmake_table, filtering.see_table),
-    Element: _Hands(filtering.make_element, filtering.unmake_element, filtering.see_element),
+    Element: _Hands(
+        filtering.make_element,
+        filtering.unmake_element,
+        filtering.see_element,
+        filtering.make_element,
+    ),
 }
 
 
@@ -66,14 +91,27 @@ def realise(
     cannot be made; what was made before it stays (`unwire` takes it back).
     """
     with Session(places) as session:
+        batch = Batch(session, partial(_make, session))
         for one in wiring:
             told(one)
-            try:
-                _HANDS[type(one)].make(session, one)
-            except KernelError as error:
-                raise KernelError(
-                    f"cannot make {describe(one)}: {error}", errno=error.errno
-                ) from error
+            ask = _HANDS[type(one)].ask
+            if ask is None or getattr(one, "absent", False):
+                batch.send()
+                _make(session, one)
+            else:
+                batch.add(one, _door(session, one), partial(ask, session))
+        batch.send()
+
+
+def _make(session: Session, one: KernelObject) -> None:
+    try:
+        _HANDS[type(one)].make(session, one)
+    except KernelError as error:
+        raise KernelError(f"cannot make {describe(one)}: {error}", errno=error.errno) from error
+
+
+def _door(session: Session, one: KernelObject) -> NetlinkSocket:
+    return (session.filter if isinstance(one, Element) else session.route)(one.place)
 
 
 def unwire(wiring: Wiring, places: Mapping[str, NetNamespace]) -> None:

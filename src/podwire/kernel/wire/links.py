@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import time
 from dataclasses import replace
-from functools import partial
 
 from podwire.kernel.rtnetlink import Link, RtNetlink
 from podwire.kernel.wire.session import Session, unless_missing
@@ -46,6 +45,8 @@ def see_bridge(session: Session, want: Bridge) -> Bridge | None:
 
 
 def make_veth(session: Session, want: Veth) -> None:
+    if want.index is not None and _create_numbered(session, want, want.index):
+        return
     try:
         _create_veth(session, want)
     except KernelError as error:
@@ -54,28 +55,50 @@ def make_veth(session: Session, want: Veth) -> None:
         _repair_veth(session, want)
     peer = _expect(session.route(want.peer_place), want.peer_name)
     _correct(session.route(want.peer_place), peer, want.peer_mac, want.mtu)
-    # Asking for this end makes the kernel see its carrier now; else the first packets are lost.
-    session.route(want.place).link(want.name)
+    _see_carrier(session, want)
     session.learn(want.peer_place, want.peer_name, peer.ifindex)
     session.learn(want.place, want.name, peer.peer)
 
 
+def _create_numbered(session: Session, want: Veth, index: int) -> bool:
+    """Make the pair if nothing has its names and numbers; there is nothing to ask for then."""
+    try:
+        _request_veth(session, want, index)
+    except KernelError as error:
+        if error.errno not in (errno.EBUSY, errno.EEXIST):
+            raise
+        return False
+    session.learn(want.place, want.name, index + 1)
+    session.learn(want.peer_place, want.peer_name, index)
+    session.route(want.peer_place).set_link(index, up=True)
+    _see_carrier(session, want)
+    return True
+
+
+def _see_carrier(session: Session, want: Veth) -> None:
+    """Asking for this end makes the kernel see its carrier now; else the first packets are lost."""
+    session.route(want.place).link(want.name)
+
+
 def _create_veth(session: Session, want: Veth) -> None:
-    create = partial(
-        session.route(want.place).create_veth,
+    try:
+        _request_veth(session, want, want.index)
+    except KernelError as error:
+        if error.errno not in (errno.EBUSY, errno.EEXIST) or want.index is None:
+            raise
+        _request_veth(session, want, None)  # somebody has that number, or the name: see which
+
+
+def _request_veth(session: Session, want: Veth, index: int | None) -> None:
+    session.route(want.place).create_veth(
         want.name,
         want.peer_name,
         session.namespace(want.peer_place),
         mac=want.mac,
         peer_mac=want.peer_mac,
         mtu=want.mtu,
+        index=index,
     )
-    try:
-        create(index=want.index)
-    except KernelError as error:
-        if error.errno not in (errno.EBUSY, errno.EEXIST) or want.index is None:
-            raise
-        create()  # somebody has that number, or the name: without the wish we see which
 
 
 def _repair_veth(session: Session, want: Veth) -> None:
@@ -147,6 +170,13 @@ def make_port(session: Session, want: BridgePort) -> None:
             _await_active(door, want)
     if (have.hairpin, have.neigh_suppress) != (want.hairpin, want.neigh_suppress):
         door.set_port(have.ifindex, hairpin=want.hairpin, neigh_suppress=want.neigh_suppress)
+
+
+def ask_port(session: Session, want: BridgePort) -> None:
+    """For a link that is no port yet, of a bridge that passes frames already."""
+    door, link = session.route(want.place), session.index(want.place, want.link)
+    door.set_link(link, master=session.kept_index(want.place, want.bridge), up=True)
+    door.set_port(link, hairpin=want.hairpin, neigh_suppress=want.neigh_suppress)
 
 
 def _await_active(door: RtNetlink, want: BridgePort) -> None:

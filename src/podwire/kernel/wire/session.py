@@ -5,12 +5,15 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable, Mapping
 from types import TracebackType
+from typing import TypeVar
 
+from podwire.kernel.netlink import NetlinkSocket
 from podwire.kernel.netns import NetNamespace
 from podwire.kernel.nfnetlink import NfNetlink
 from podwire.kernel.rtnetlink import RtNetlink
 from podwire.model.errors import KernelError
 
+Door = TypeVar("Door", bound=NetlinkSocket)
 MISSING = frozenset(
     {
         errno.ENOENT,
@@ -39,6 +42,7 @@ class Session:
         self._places = places
         self._route: dict[str, RtNetlink] = {}
         self._filter: dict[str, NfNetlink] = {}
+        self._closing: list[NetlinkSocket] = []
         self._indices: dict[tuple[str, str], int] = {}
 
     def has_place(self, place: str) -> bool:
@@ -53,13 +57,26 @@ class Session:
 
     def route(self, place: str) -> RtNetlink:
         if place not in self._route:
-            self._route[place] = RtNetlink(self.namespace(place))
+            self._route[place] = self._door(place, RtNetlink, "route")
         return self._route[place]
 
     def filter(self, place: str) -> NfNetlink:
         if place not in self._filter:
-            self._filter[place] = NfNetlink(self.namespace(place))
+            self._filter[place] = self._door(place, NfNetlink, "filter")
         return self._filter[place]
+
+    def _door(self, place: str, kind: Callable[[NetNamespace], Door], name: str) -> Door:
+        """Kept with the namespace, or closed with the session."""
+        namespace = self.namespace(place)
+        if namespace.kept is not None and name in namespace.kept:
+            kept: Door = namespace.kept[name]
+            return kept
+        door = kind(namespace)
+        if namespace.kept is None:
+            self._closing.append(door)
+        else:
+            namespace.kept[name] = door
+        return door
 
     def index(self, place: str, link: str) -> int:
         """Index of a link. Raises KernelError (ENODEV)."""
@@ -67,6 +84,20 @@ class Session:
         if key not in self._indices:
             self._indices[key] = self.route(place).index(link)
         return self._indices[key]
+
+    def kept_index(self, place: str, link: str) -> int:
+        """The same of a link that outlives many sessions, which perhaps knew it."""
+        key, kept = (place, link), self.route(place).indices
+        if key not in self._indices:
+            self._indices[key] = kept[link] if link in kept else self.index(place, link)
+        kept[link] = self._indices[key]
+        return kept[link]
+
+    def forget_all(self) -> None:
+        """Something is not as it was known."""
+        self._indices.clear()
+        for door in self._route.values():
+            door.indices.clear()
 
     def find_index(self, place: str, link: str) -> int | None:
         """Index of a link; None when there is no such link."""
@@ -92,5 +123,5 @@ class Session:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for door in (*self._route.values(), *self._filter.values()):
+        for door in self._closing:
             door.close()
