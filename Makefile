@@ -26,9 +26,11 @@ check: $(STAMP)
 	$(BIN)/pytest -q tests/unit
 
 netns: $(STAMP)
+	@scripts/test-packages
 	$(BIN)/pytest -q tests/netns
 
 e2e: $(STAMP)
+	@scripts/test-packages
 	$(BIN)/pytest -q tests/e2e
 
 bench: $(STAMP)

@@ -44,6 +44,7 @@ def refresh(ledger: Ledger, settings: Settings, log: Log, request: Request | Non
         return
     if not source.local and request and ledger.can_serve(request.container_id, request.ifname):
         if ledger.begin_refresh():
+            log.flush()  # the lines are this call's, not that one's
             in_background(lambda: _refresh_beside(source, settings, log))
         return
     try:
@@ -61,6 +62,7 @@ def _ask(ledger: Ledger, source: Source, settings: Settings, log: Log) -> None:
         log.write(f"[ipam] Refreshing address source: {source.name}")
     else:
         log.write(f"[ipam] Wireserver call {settings.wire_server_url} to retrieve IP List")
+    log.flush()
     ledger.merge(source.cards(), source.name)
     log.write("[ipam] merging address space")
 

@@ -5,24 +5,23 @@ Source: CNI specification 1.0.0; Azure CNI v1.1.8 (configuration, names, log, er
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from typing import Any
 
 from podwire.cni import delegate, gc, modes, pods, status
 from podwire.cni.addresses import DNS, ipam_result, refresh, take
 from podwire.cni.gotext import config_text, request_text, result_text
-from podwire.cni.log import Log
 from podwire.cni.node import DEFAULT_BRIDGE, Node, find_node, known_node, wire_node
 from podwire.cni.settings import Settings
+from podwire.cni.workbench import Workbench
 from podwire.ipam.lease import ATTACHED, OWN_IPAM, Holder, Lease, Survivor
 from podwire.ipam.ledger import Ledger
 from podwire.kernel.netns import NetNamespace
 from podwire.kernel.pods import wired_pods
-from podwire.kernel.wire import describe, observe
+from podwire.kernel.wire import describe, observe, see_link
 from podwire.model.bridge_mode import HOST, POD, endpoint_id, host_veth_name, pod_mac
 from podwire.model.cni import (
     CHECK_FAILED,
@@ -43,15 +42,16 @@ from podwire.model.cni import (
 )
 from podwire.model.errors import KernelError, PodwireError
 from podwire.model.netconf import NetConf
-from podwire.model.wiring import Difference, Veth, Wiring, diff
+from podwire.model.wiring import Difference, diff
 
 
 class AzureVnet:
     """The plugin in one process. Each verb logs its call, also when it fails."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, bench: Workbench | None = None) -> None:
         self._settings = settings
-        self._log = Log(os.path.join(settings.log_dir, "azure-vnet.log"))
+        self._bench = bench or Workbench(settings)
+        self._log = self._bench.log("azure-vnet")
 
     def add(self, request: Request) -> Result:
         """Give the pod its network; once more, the same answer. Raises PodwireError; then nothing
@@ -59,7 +59,7 @@ class AzureVnet:
         with self._call(request) as done:
             conf = self._read(request)
             _refuse_other_modes(conf)
-            with NetNamespace.current() as host, self._ledger(conf.bridge, host) as ledger:
+            with self._bench.host() as host, self._ledger(conf.bridge, host) as ledger:
                 pods.recover(ledger, request, host, self._log)
                 with _pod_namespace(request, host) as pod:
                     result = self._add(request, conf, ledger, {HOST: host, POD: pod})
@@ -70,7 +70,7 @@ class AzureVnet:
         """Take the pod's network away. Nothing of it being there is success."""
         with self._call(request):
             network, bridge = _names(request.config)
-            with NetNamespace.current() as host, self._ledger(bridge, host) as ledger:
+            with self._bench.host() as host, self._ledger(bridge, host) as ledger:
                 pods.recover(ledger, request, host, self._log)
                 self._delete(request, network, ledger, host)
 
@@ -79,7 +79,7 @@ class AzureVnet:
         with self._call(request):
             conf = self._read(request)
             _refuse_other_modes(conf)
-            with NetNamespace.current() as host, self._ledger(conf.bridge, host) as ledger:
+            with self._bench.host() as host, self._ledger(conf.bridge, host) as ledger:
                 lease = self._attached(request, conf, ledger)
                 modes.agree(conf.mode, ledger, host, conf.bridge)
                 node = known_node(conf, ledger, host)
@@ -98,7 +98,7 @@ class AzureVnet:
         with self._call(request):
             _, bridge = _names(request.config)
             gc.valid_attachments(request.config)
-            with NetNamespace.current() as host, self._ledger(bridge, host) as ledger:
+            with self._bench.host() as host, self._ledger(bridge, host) as ledger:
                 pods.recover(ledger, request, host, self._log)
                 gc.remove_all(
                     gc.stale(ledger, request.config, wired=True),
@@ -110,7 +110,7 @@ class AzureVnet:
         with self._call(request):
             conf = self._read(request)
             _refuse_other_modes(conf)
-            with NetNamespace.current() as host, self._ledger(conf.bridge, host) as ledger:
+            with self._bench.host() as host, self._ledger(conf.bridge, host) as ledger:
                 status.addresses(
                     conf.ipam.type,
                     request,
@@ -130,7 +130,7 @@ class AzureVnet:
             conf,
             ledger,
             places[HOST],
-            self._settings,
+            self._bench,
             self._log,
             restore=lambda: pods.restore(ledger, places[HOST], self._log),
         )
@@ -142,7 +142,7 @@ class AzureVnet:
         if lease.state == ATTACHED:
             have = pods.wiring_of(lease, node)
             if lease.container_id and not diff(have, observe(have, places)):
-                return _result(lease, node, conf, places)
+                return _result(lease, conf, places)
             holder = replace(holder, host_link=lease.host_link or holder.host_link)
             lease = ledger.take_over(lease, holder)
         try:
@@ -152,7 +152,7 @@ class AzureVnet:
                 f"[cni-net] Creating endpoint {endpoint_id(request.container_id, request.ifname)}."
             )
             pods.wire(ledger, lease, node, places, self._log)
-            return _result(lease, node, conf, places)
+            return _result(lease, conf, places)
         except BaseException as error:
             self._roll_back(ledger, lease, request, places[HOST])
             if isinstance(error, KernelError):
@@ -175,14 +175,25 @@ class AzureVnet:
         try:
             lease = take(ledger, holder, request, self._settings, mac=node.uplink.mac)
         except CniError as error:
-            full = error.code == NO_ADDRESS
-            if not full or not pods.reclaim(ledger, request, host, self._log):
+            if not self._is_released(error, request, ledger, host):
                 self._log.write(f"[cni] Plugin {holder.ipam} returned err:{error}.")
                 raise
             lease = take(ledger, holder, request, self._settings, mac=node.uplink.mac)
         told = result_text(ipam_result(lease, conf.dns.nameservers), interfaces=False)
         self._log.write(f"[cni] Plugin {holder.ipam} returned result:{told}, err:<nil>.")
         return lease
+
+    def _is_released(
+        self, error: CniError, request: Request, ledger: Ledger, host: NetNamespace
+    ) -> bool:
+        """Whether what stood in the way of an address is gone now."""
+        if error.code == NO_ADDRESS:
+            if pods.reclaim(ledger, request, host, self._log):
+                return True
+            return pods.await_release(ledger, self._settings.lock_wait)
+        if error.code == TRY_AGAIN:
+            return pods.await_release(ledger, self._settings.lock_wait, request.container_id)
+        return False
 
     def _roll_back(
         self, ledger: Ledger, lease: Lease, request: Request, host: NetNamespace
@@ -203,7 +214,7 @@ class AzureVnet:
                 break
             self._log.write(f"[net] Deleting endpoint {label} from network {network}.")
             try:
-                if pods.remove(ledger, lease, request, host, self._log):
+                if pods.remove(ledger, lease, request, host, self._log, self._bench.finish):
                     return
             except KernelError as error:
                 raise CniError(TRY_AGAIN, f"failed to delete endpoint: {error}") from error
@@ -232,7 +243,7 @@ class AzureVnet:
         self._log.write(f"[cni-net] Read network configuration {config_text(conf)}.")
         return conf
 
-    def _ledger(self, bridge: str, host: NetNamespace) -> Ledger:
+    def _ledger(self, bridge: str, host: NetNamespace) -> AbstractContextManager[Ledger]:
         name = bridge or DEFAULT_BRIDGE
 
         def survivors() -> Iterator[Survivor]:
@@ -240,24 +251,24 @@ class AzureVnet:
                 self._log.write(f"[ipam] Adopting {one.ip}, which the kernel shows in use.")
                 yield Survivor(one.ip, one.mac, one.host_link, one.bridge)
 
-        state_dir, wait = self._settings.state_dir, self._settings.lock_wait
-        return Ledger.open(state_dir, survivors=survivors, wait=wait)
+        return self._bench.ledger(survivors)
 
     @contextmanager
     def _call(self, request: Request) -> Iterator[dict[str, Result]]:
         """The first and the last line of a call."""
         started = time.monotonic()
         verb, done = request.command, dict[str, Result]()
-        self._log.write(f"[cni-net] Processing {verb} command with args {request_text(request)}.")
-        try:
-            yield done
-        except BaseException as error:
-            details = f" ({error.details})" if isinstance(error, CniError) and error.details else ""
-            self._log.write(f"[azure-vnet] [cni-net] {error}{details}.")
-            self._log.write(self._completion(request, f"err:{error}", started))
-            raise
-        said = f"result:{result_text(done['result'], interfaces=True)} " if done else ""
-        self._log.write(self._completion(request, f"{said}err:<nil>", started))
+        with self._log.gathered():
+            text = request_text(request)
+            self._log.write(f"[cni-net] Processing {verb} command with args {text}.")
+            try:
+                yield done
+            except BaseException as error:
+                self._log.write(f"[azure-vnet] [cni-net] {error}{_details(error)}.")
+                self._log.write(self._completion(request, f"err:{error}", started))
+                raise
+            said = f"result:{result_text(done['result'], interfaces=True)} " if done else ""
+            self._log.write(self._completion(request, f"{said}err:<nil>", started))
 
     def _completion(self, request: Request, said: str, started: float) -> str:
         pod = f"{request.pod_namespace}/{request.pod_name}"
@@ -268,6 +279,10 @@ class AzureVnet:
             f"[cni-net] {request.command} command completed with {said}. "
             f"Pod:{pod} Duration:{took:.1f}ms"
         )
+
+
+def _details(error: BaseException) -> str:
+    return f" ({error.details})" if isinstance(error, CniError) and error.details else ""
 
 
 def _give_back_unknown(request: Request) -> None:
@@ -337,14 +352,13 @@ def _names(config: Any) -> tuple[str, str]:
     )
 
 
-def _result(lease: Lease, node: Node, conf: NetConf, places: dict[str, NetNamespace]) -> Result:
+def _result(lease: Lease, conf: NetConf, places: dict[str, NetNamespace]) -> Result:
     """The pod's link is the second one: portmap skips addresses of links without a sandbox."""
-    veths = Wiring.of(one for one in pods.wiring_of(lease, node) if isinstance(one, Veth))
-    seen = next((one for one in observe(veths, places) if isinstance(one, Veth)), None)
+    seen = see_link(places[HOST], lease.host_link)
     mtu = seen.mtu if seen else 0
     return Result(
         interfaces=(
-            Interface(lease.host_link, (seen.mac if seen else None) or "", mtu=mtu),
+            Interface(lease.host_link, seen.mac if seen else "", mtu=mtu),
             Interface(lease.ifname, lease.mac, lease.netns, mtu),
         ),
         ips=(IpConfig(lease.cidr, lease.gateway, 1),),

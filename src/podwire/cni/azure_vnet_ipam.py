@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 
 from podwire.cni import gc, status
 from podwire.cni.addresses import ipam_result, refresh
 from podwire.cni.gotext import request_text, result_text
-from podwire.cni.log import Log
 from podwire.cni.node import DEFAULT_BRIDGE
 from podwire.cni.settings import Settings
 from podwire.cni.sources import wanted
+from podwire.cni.workbench import Workbench
 from podwire.ipam.lease import ATTACHED, OWN_IPAM, Holder, Survivor
 from podwire.ipam.ledger import Ledger
 from podwire.kernel.netns import NetNamespace
@@ -29,9 +29,10 @@ from podwire.model.netconf import IpamConf
 class AzureVnetIpam:
     """The plugin in one process."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, bench: Workbench | None = None) -> None:
         self._settings = settings
-        self._log = Log(os.path.join(settings.log_dir, "azure-vnet-ipam.log"))
+        self._bench = bench or Workbench(settings)
+        self._log = self._bench.log("azure-vnet-ipam")
 
     def add(self, request: Request) -> Result:
         """An address for the container's interface; once more, the same. Raises PodwireError."""
@@ -92,10 +93,8 @@ class AzureVnetIpam:
     def crashed(self, trace: str) -> None:
         self._log.write(f"[azure-vnet-ipam] [cni-ipam] {trace}")
 
-    def _ledger(self) -> Ledger:
-        return Ledger.open(
-            self._settings.state_dir, survivors=_survivors, wait=self._settings.lock_wait
-        )
+    def _ledger(self) -> AbstractContextManager[Ledger]:
+        return self._bench.ledger(_survivors)
 
     def _forget_dead(self, ledger: Ledger) -> None:
         """Free what pods that are gone still hold, when nothing else is free."""
@@ -109,14 +108,16 @@ class AzureVnetIpam:
     @contextmanager
     def _call(self, request: Request) -> Iterator[None]:
         verb = request.command
-        self._log.write(f"[cni-ipam] Processing {verb} command with args {request_text(request)}.")
-        try:
-            yield
-        except BaseException as error:
-            self._log.write(f"[azure-vnet-ipam] [cni-ipam] {error}.")
-            self._log.write(f"[cni-ipam] {verb} command completed with err:{error}.")
-            raise
-        self._log.write(f"[cni-ipam] {verb} command completed with err:<nil>.")
+        with self._log.gathered():
+            text = request_text(request)
+            self._log.write(f"[cni-ipam] Processing {verb} command with args {text}.")
+            try:
+                yield
+            except BaseException as error:
+                self._log.write(f"[azure-vnet-ipam] [cni-ipam] {error}.")
+                self._log.write(f"[cni-ipam] {verb} command completed with err:{error}.")
+                raise
+            self._log.write(f"[cni-ipam] {verb} command completed with err:<nil>.")
 
 
 def _holder(request: Request) -> Holder:

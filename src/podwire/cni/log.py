@@ -8,13 +8,15 @@ from __future__ import annotations
 import fcntl
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 _LIMIT = 5 << 20
 _FILES = 8
 
 
 class Log:
-    """Lines `YYYY/MM/DD HH:MM:SS [pid] message` at the end of `path`, one write(2) each.
+    """Lines `YYYY/MM/DD HH:MM:SS [pid] message` at the end of `path`.
 
     Nothing is opened before the first line. What cannot be written is dropped.
     """
@@ -23,12 +25,35 @@ class Log:
         self._path = path
         self._limit = limit
         self._fd: int | None = None
+        self._lines: list[str] | None = None
 
     def write(self, message: str) -> None:
-        stamp = time.strftime("%Y/%m/%d %H:%M:%S")
-        line = f"{stamp} [{os.getpid()}] {_one_line(message)}\n"
+        line = f"{_stamp()} [{os.getpid()}] {_one_line(message)}\n"
+        if self._lines is None:
+            self._append(line)
+        else:
+            self._lines.append(line)
+
+    @contextmanager
+    def gathered(self) -> Iterator[None]:
+        """The lines of the block in one write(2), or in one for each `flush`."""
+        self._lines = []
         try:
-            os.write(self._opened(), line.encode(errors="replace"))
+            yield
+        finally:
+            self.flush()
+            self._lines = None
+
+    def flush(self) -> None:
+        """Before anything that may take long or be the end of this process."""
+        if self._lines:
+            text = "".join(self._lines)
+            self._lines.clear()
+            self._append(text)
+
+    def _append(self, text: str) -> None:
+        try:
+            os.write(self._opened(), text.encode(errors="replace"))
         except OSError:
             return
 
@@ -39,12 +64,12 @@ class Log:
 
     def _opened(self) -> int:
         if self._fd is None:
-            self._fd = _append(self._path)
+            self._fd = _open(self._path)
             if os.fstat(self._fd).st_size >= self._limit:
                 self._rotate(self._fd)
                 os.close(self._fd)
                 self._fd = None  # for when the path cannot be opened again
-                self._fd = _append(self._path)
+                self._fd = _open(self._path)
         return self._fd
 
     def _rotate(self, fd: int) -> None:
@@ -61,7 +86,17 @@ class Log:
                 os.replace(newer, older)
 
 
-def _append(path: str) -> int:
+def _stamp() -> str:
+    now = int(time.time())
+    if _last[0] != now:
+        _last[:] = [now, time.strftime("%Y/%m/%d %H:%M:%S", time.localtime(now))]
+    return str(_last[1])
+
+
+_last: list[int | str] = [0, ""]
+
+
+def _open(path: str) -> int:
     return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o664)
 
 

@@ -18,7 +18,7 @@ from podwire.cni import modes
 from podwire.cni.log import Log
 from podwire.cni.modes import DEFAULT_BRIDGE as DEFAULT_BRIDGE
 from podwire.cni.narrate import Narrator
-from podwire.cni.settings import Settings
+from podwire.cni.workbench import Workbench
 from podwire.ipam.ledger import Ledger
 from podwire.ipam.lock import locked
 from podwire.kernel.netns import NetNamespace
@@ -72,7 +72,7 @@ def wire_node(
     conf: NetConf,
     ledger: Ledger,
     host: NetNamespace,
-    settings: Settings,
+    bench: Workbench,
     log: Log,
     restore: Callable[[], None],
 ) -> Node:
@@ -81,17 +81,39 @@ def wire_node(
 
     Looks without a lock; only a node that is not as wanted is looked at again, and wired, with it.
     The card is searched among all links only when the one of the call before does not fit: what a
-    call costs must not grow with the pods.
+    call costs must not grow with the pods. A process that stays believes what it saw as long as
+    the kernel tells of no change.
 
     restore: makes again what a repair of the node took from the pods that are there. The node is
     remembered only after that: a call that is killed before leaves it to the next one.
     """
+    noted, key = modes.agree(conf.mode, ledger, host, conf.bridge), _key(conf, ledger)
+    if bench.nodes is None:
+        return _wired(conf, ledger, host, bench, log, restore, noted)
+    node = bench.nodes.get(key) if noted else None
+    if node is None:
+        state = bench.nodes.state
+        node = _wired(conf, ledger, host, bench, log, restore, noted)
+        links = (node.uplink.name, *([node.bridge] if node.bridge else []))
+        bench.nodes.put(key, node, links, state)
+    return node
+
+
+def _wired(
+    conf: NetConf,
+    ledger: Ledger,
+    host: NetNamespace,
+    bench: Workbench,
+    log: Log,
+    restore: Callable[[], None],
+    noted: bool,
+) -> Node:
     places = {HOST: host}
-    noted = modes.agree(conf.mode, ledger, host, conf.bridge)
     remembered = _remembered(conf, ledger) if noted else None
     if remembered and not diff(remembered.wiring, observe(remembered.wiring, places)):
         return remembered
-    lock, wait = os.path.join(settings.state_dir, "node.lock"), settings.lock_wait
+    lock, wait = os.path.join(bench.settings.state_dir, "node.lock"), bench.settings.lock_wait
+    log.flush()
     with locked(lock, wait=wait, inherited=True):
         modes.agree(conf.mode, ledger, host, conf.bridge)
         node, key = find_node(conf, ledger, host), _key(conf, ledger)
@@ -134,13 +156,15 @@ def keep_card(node: Node, ledger: Ledger, host: NetNamespace) -> None:
 
 
 def _key(conf: NetConf, ledger: Ledger) -> str:
-    """All that decides which card and bridge it is."""
-    return f"uplink {conf.mode} {conf.master} {conf.bridge} {ledger.pool().mac}"
+    """All that decides which card and bridge it is, and how they are wired."""
+    routed = ",".join(conf.ips_to_route_via_host)
+    return f"uplink {conf.mode} {conf.master} {conf.bridge} {routed} {ledger.pool().mac}"
 
 
 def _realise(network: str, node: Node, places: Mapping[str, NetNamespace], log: Log) -> None:
     subnet = ip_interface(node.uplink.addresses[0]).network
     log.write(f"[cni-net] Creating network {network}.")
+    log.flush()
     log.write(f"[cni-net] Found master interface {node.uplink.name}.")
     log.write(f"[net] Added ExternalInterface {node.uplink.name} for subnet {subnet}.")
     if node.bridge:

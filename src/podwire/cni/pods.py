@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from functools import partial
 from typing import Any
@@ -18,10 +19,10 @@ from podwire.cni.addresses import give_back
 from podwire.cni.log import Log
 from podwire.cni.narrate import Narrator
 from podwire.cni.node import Node, telling
-from podwire.ipam.lease import ATTACHED, RELEASING, Lease
+from podwire.ipam.lease import ATTACHED, OWN_IPAM, RELEASING, Lease
 from podwire.ipam.ledger import Ledger
 from podwire.kernel.netns import NetNamespace
-from podwire.kernel.wire import observe, realise, unwire
+from podwire.kernel.wire import cut, observe, realise, unwire
 from podwire.model.bridge_mode import (
     HOST,
     POD,
@@ -36,6 +37,8 @@ from podwire.model.wiring import KernelObject, Veth, Wiring, diff
 
 Places = Mapping[str, NetNamespace]
 
+_PAUSE = 0.003
+"""Seconds between two looks at what others are about to finish; a link takes them 20 ms."""
 _ANY_UPLINK = Uplink("", "", 1500, (), "")
 """A pod's objects are told apart by names that do not depend on the card."""
 
@@ -49,6 +52,7 @@ def wire(ledger: Ledger, lease: Lease, node: Node, places: Places, log: Log) -> 
     """Make a pending lease's network and mark it attached. Raises PodwireError; then undo."""
     wiring = wiring_of(lease, node)
     log.write(modes.of_lease(lease).client)
+    log.flush()
     narrator = Narrator(wiring, netns=lease.netns, endpoint=_endpoint(lease))
     realise(wiring, places, told=telling(log, narrator))
     for line in narrator.made():
@@ -56,33 +60,50 @@ def wire(ledger: Ledger, lease: Lease, node: Node, places: Places, log: Log) -> 
     ledger.attach(lease)
 
 
-def remove(ledger: Ledger, lease: Lease, request: Request, host: NetNamespace, log: Log) -> bool:
+def remove(
+    ledger: Ledger,
+    lease: Lease,
+    request: Request,
+    host: NetNamespace,
+    log: Log,
+    later: Callable[[Callable[[], None]], None] | None = None,
+) -> bool:
     """Remove the lease's network, give back its address, free it. False: another call does.
 
-    Raises PodwireError when something cannot be removed; the lease then stays, and with the end of
-    this process any later call tries again.
+    later: takes what is left to do when nothing of the pod's network answers any more: to delete
+    its link, and then to free the address. Raises PodwireError when something cannot be removed;
+    the lease then stays, and with the end of this thread any later call tries again.
     """
     claimed = ledger.begin_release(lease)
     if claimed is None:
         return False
+    left = Wiring()
     if claimed.address and (claimed.host_link or claimed.mac):
-        unwire_lease(claimed, host, log)
+        left = _cut(claimed, host, log)
     log.write(f"Releasing ipv4 address :{claimed.address} pool: {claimed.subnet}")
     log.write(f"[cni] Calling plugin {claimed.ipam} DEL.")
-    give_back(claimed, request)
-    ledger.free(claimed)
+
+    def finish() -> None:
+        unwire(left, {HOST: host})
+        give_back(claimed, request)
+        ledger.free(claimed)
+
+    if later is None or claimed.ipam != OWN_IPAM:
+        finish()
+    else:
+        later(finish)
     log.write(f"[cni] Plugin {claimed.ipam} returned err:<nil>.")
     return True
 
 
-def unwire_lease(lease: Lease, host: NetNamespace, log: Log) -> None:
+def _cut(lease: Lease, host: NetNamespace, log: Log) -> Wiring:
     """The host's side is enough: the pod's end, its address and its routes go with it."""
     wiring = _removal(lease)
     narrator = Narrator(wiring, endpoint=_endpoint(lease))
     for one in sorted(wiring, key=lambda one: isinstance(one, Veth)):
         for line in narrator.removing(one):
             log.write(line)
-    unwire(wiring, {HOST: host})
+    return cut(wiring, {HOST: host})
 
 
 def restore(ledger: Ledger, host: NetNamespace, log: Log) -> None:
@@ -134,6 +155,25 @@ def reclaim(ledger: Ledger, request: Request, host: NetNamespace, log: Log) -> i
     for lease in gone:
         log.write(f"[cni-net] Reclaiming {lease.address} of {_endpoint(lease)}: its pod is gone.")
     return sum(_remove_quietly(ledger, one, request, host, log) for one in gone)
+
+
+def await_release(ledger: Ledger, seconds: float, container_id: str = "") -> bool:
+    """Whether an address, or what the container had, was freed by others at work on it now."""
+    before = _releasing(ledger, container_id)
+    deadline = time.monotonic() + seconds
+    while before and time.monotonic() < deadline:
+        time.sleep(_PAUSE)
+        if before - _releasing(ledger, container_id):
+            return True
+    return False
+
+
+def _releasing(ledger: Ledger, container_id: str) -> set[int]:
+    return {
+        one.id
+        for one in ledger.unfinished()
+        if one.state == RELEASING and not one.abandoned and container_id in ("", one.container_id)
+    }
 
 
 def _is_gone(lease: Lease) -> bool:

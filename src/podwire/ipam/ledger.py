@@ -163,14 +163,10 @@ class Ledger:
         """
         now = self._clock()
 
-        def wants(db: sqlite3.Connection) -> bool:
-            heard = rows.refreshed(db)
-            if heard is None or (source and rows.meta(db, "source") != source):
-                return True
-            free = rows.free(db, rows.main_pool(db), LOW)
-            return free == 0 or (free < LOW and now - heard > REFRESH_SECONDS)
-
-        return self._database.read(wants)
+        heard, told_by, free = self._database.read(lambda db: rows.stock(db, LOW))
+        if heard is None or free == 0 or (source and told_by != source):
+            return True
+        return free < LOW and now - heard > REFRESH_SECONDS
 
     def can_serve(self, container_id: str, ifname: str) -> bool:
         """Whether an address is there for the interface, without asking the source."""
@@ -178,7 +174,7 @@ class Ledger:
 
     def has_free(self) -> bool:
         """Whether the pool that pods get their addresses from has one left."""
-        return self._database.read(lambda db: rows.free(db, rows.main_pool(db), 1) > 0)
+        return self._database.read(lambda db: rows.stock(db, 1)[2] > 0)
 
     def begin_refresh(self) -> bool:
         """Whether the caller shall ask now: nobody else did within REFRESH_SECONDS."""
@@ -328,8 +324,16 @@ class Ledger:
 
     def abandoned(self) -> list[Lease]:
         """The leases whose owner died in the middle of the work."""
-        working = self._database.read(lambda db: list(rows.select(db, "state <> 'attached'")))
-        return [one for one in working if one.abandoned]
+        return [one for one in self.unfinished() if one.abandoned]
+
+    def unfinished(self) -> list[Lease]:
+        """The leases that some call works on, or did."""
+        return self._database.read(lambda db: list(rows.select(db, "state <> 'attached'")))
+
+    def owns_any(self) -> bool:
+        """Whether the calling thread owns a lease that is being made or removed."""
+        query = "SELECT 1 FROM lease WHERE state <> 'attached' AND owner_pid = ? LIMIT 1"
+        return bool(self._database.read(lambda db: db.execute(query, (own_id(),)).fetchone()))
 
     def begin_release(self, lease: Lease) -> Lease | None:
         """Claim `lease` to remove its network; None while another process works on it."""

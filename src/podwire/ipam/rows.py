@@ -6,7 +6,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterator
-from dataclasses import astuple, fields
+from dataclasses import fields
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
@@ -84,20 +84,28 @@ def choose(
 
 
 _FREE = "SELECT freed, address FROM address WHERE subnet = ? AND mac = ? AND listed AND NOT held"
+_MAIN_POOL = "SELECT subnet, mac FROM pool ORDER BY rank, instr(subnet, ':') > 0 LIMIT 1"
 _WHERE = (
     "(? = '' OR a.subnet = ?) AND (? = '' OR a.address = ?) AND (? = '' OR a.mac = ? OR a.mac = '')"
 )
 
 
-def free(db: sqlite3.Connection, pool: MainPool, most: int) -> int:
-    """How many addresses of the pool are free, counted up to `most`."""
-    query = f"SELECT count(*) FROM ({_FREE} LIMIT ?)"
-    return int(db.execute(query, (pool.subnet, pool.mac, most)).fetchone()[0])
+def stock(db: sqlite3.Connection, most: int) -> tuple[float | None, str, int]:
+    """When the source was heard, its name, the free addresses of the main pool up to `most`."""
+    heard, source, free = db.execute(_STOCK, (most,)).fetchone()
+    return (float(heard) if heard else None), source or "", free
+
+
+_STOCK = (
+    "SELECT (SELECT value FROM meta WHERE key = 'refreshed'),"
+    " (SELECT value FROM meta WHERE key = 'source'),"
+    " (SELECT count(*) FROM (SELECT 1 FROM address a JOIN"
+    f" ({_MAIN_POOL}) USING (subnet, mac) WHERE a.listed AND NOT a.held LIMIT ?))"
+)
 
 
 def main_pool(db: sqlite3.Connection) -> MainPool:
-    query = "SELECT subnet, mac FROM pool ORDER BY rank, instr(subnet, ':') > 0 LIMIT 1"
-    return MainPool(*(db.execute(query).fetchone() or ("", "")))
+    return MainPool(*(db.execute(_MAIN_POOL).fetchone() or ("", "")))
 
 
 def _asks_for_v6(where: tuple[str, str, str]) -> bool:
@@ -117,13 +125,15 @@ def insert(
     db: sqlite3.Connection, holder: Holder, row: tuple[str | None, str, str], state: str
 ) -> Lease:
     owner = (own_id(), own_start()) if state == PENDING else (0, 0)
-    names = ("address", "subnet", "gateway", "state", *HOLDER)
-    marks = ", ".join("?" * (len(names) + 3))
-    new = db.execute(
-        f"INSERT INTO lease ({', '.join(names)}, owner_pid, owner_start, since) VALUES ({marks})",
-        (*row, state, *astuple(holder), *owner, time.time()),
-    ).lastrowid
-    return by_id(db, new)
+    values = (*row, state, *(getattr(holder, name) for name in HOLDER), *owner, time.time())
+    new = db.execute(_INSERT, values).lastrowid
+    return Lease(new or 0, row[0] or "", *values[1:])
+
+
+_INSERT = (
+    f"INSERT INTO lease ({_COLUMNS.removeprefix('id, ')})"
+    f" VALUES ({', '.join('?' * (len(fields(Lease)) - 1))})"
+)
 
 
 def by_id(db: sqlite3.Connection, number: int | None) -> Lease:

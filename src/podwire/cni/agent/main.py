@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(settings: Settings, path: str, metrics_socket: str = "", metrics_port: int = 0) -> None:
     """Raises UnavailableError, OSError when a socket cannot be had."""
     work = Work(settings)
-    server = CallServer(path, work.answer)
+    server = CallServer(path, work.answer, after=work.after, leave=work.leave)
     ended = threading.Event()
 
     def end(_number: int, _frame: FrameType | None) -> None:
@@ -62,6 +62,7 @@ def run(settings: Settings, path: str, metrics_socket: str = "", metrics_port: i
     server.serve()
     notify("STOPPING=1")
     server.drain(_LAST_CALLS)
+    work.close()
 
 
 def notify(state: str) -> None:

@@ -19,22 +19,36 @@ from podwire.model.cni import TRY_AGAIN, CniError
 from podwire.model.errors import UnavailableError
 
 CALLS = 256
-"""At a time; a thread each, so that a slow one holds up none."""
+"""At a time; each has a thread of its own, so that a slow one holds up none."""
+IDLE = 16
+"""Threads that wait for calls at most."""
 READ_SECONDS = 5.0
 _QUEUE = 512
 _CREDENTIALS = struct.Struct("iII")
 
 
 class CallServer:
-    """Serves `answer` on the unix socket `path`, to root in this network namespace alone."""
+    """Serves `answer` on the unix socket `path`, to root in this network namespace alone.
+
+    Its threads wait in accept(2) themselves: a call is not handed from one to another. after: what
+    a thread does when its caller has the answer, and whether it may take another call; leave: what
+    it does before it ends.
+    """
 
     def __init__(
-        self, path: str, answer: Callable[[Call], tuple[int, bytes]], *, limit: int = CALLS
+        self,
+        path: str,
+        answer: Callable[[Call], tuple[int, bytes]],
+        *,
+        after: Callable[[], bool] = lambda: True,
+        leave: Callable[[], None] = lambda: None,
+        limit: int = CALLS,
     ) -> None:
-        self._answer = answer
+        self._answer, self._after, self._leave = answer, after, leave
         self._limit = limit
-        self._running = 0
+        self._waiting = self._working = 0
         self._lock = threading.Lock()
+        self._closed = threading.Event()
         self._namespace = os.stat("/proc/thread-self/ns/net").st_ino
         self._path = path
         self._listener = listen(path)
@@ -42,15 +56,8 @@ class CallServer:
 
     def serve(self) -> None:
         """Until `close`, from another thread or a signal handler."""
-        while True:
-            try:
-                peer, _ = self._listener.accept()
-            except OSError:
-                return
-            if not self._enter():
-                _refuse(peer)
-                continue
-            threading.Thread(target=self._call, args=(peer,), daemon=True).start()
+        self._hire()
+        self._closed.wait()
 
     def close(self) -> None:
         """No new calls; the path goes unless another agent has it already."""
@@ -60,33 +67,71 @@ class CallServer:
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+        self._closed.set()
 
     def drain(self, seconds: float) -> None:
         """Wait for the calls that are under way."""
         deadline = time.monotonic() + seconds
-        while self._running and time.monotonic() < deadline:
+        while self._working and time.monotonic() < deadline:
             time.sleep(0.01)
 
-    def _enter(self) -> bool:
+    def _hire(self) -> None:
+        """There is always a thread that waits for the next call."""
         with self._lock:
-            if self._running >= self._limit:
-                return False
-            self._running += 1
-            return True
+            if self._waiting or self._closed.is_set():
+                return
+            self._waiting += 1
+        threading.Thread(target=self._work, daemon=True).start()
+
+    def _work(self) -> None:
+        try:
+            while self._one():
+                pass
+        finally:
+            self._leave()
+
+    def _one(self) -> bool:
+        """One call; whether this thread goes on."""
+        try:
+            peer, _ = self._listener.accept()
+        except OSError:
+            return False
+        goes_on, refused = False, self._begin()
+        try:
+            with peer:
+                if refused:
+                    _refuse(peer)
+                else:
+                    self._hire()
+                    self._call(peer)
+            goes_on = self._after()
+        finally:
+            goes_on = self._end(goes_on)
+        return goes_on
+
+    def _begin(self) -> bool:
+        """Whether there are too many calls."""
+        with self._lock:
+            self._waiting -= 1
+            self._working += 1
+            return self._working > self._limit
+
+    def _end(self, goes_on: bool) -> bool:
+        with self._lock:
+            self._working -= 1
+            goes_on = goes_on and self._waiting < IDLE
+            self._waiting += goes_on
+        self._hire()
+        return goes_on
 
     def _call(self, peer: socket.socket) -> None:
         try:
-            with peer:
-                if not self._may_call(peer):
-                    return
+            if self._may_call(peer):
                 status, stdout = self._answer(read_call(peer, seconds=READ_SECONDS))
                 peer.settimeout(READ_SECONDS)
                 peer.sendall(answer_frame(status, stdout))
         except (BadFrameError, OSError):
             return  # without an answer the shim makes the call itself
-        finally:
-            with self._lock:
-                self._running -= 1
 
     def _may_call(self, peer: socket.socket) -> bool:
         """A caller in another network namespace means another node: its own process serves it."""

@@ -13,29 +13,32 @@ from collections.abc import Callable
 from podwire.cni import pods
 from podwire.cni.agent.frame import BadFrameError, Call
 from podwire.cni.agent.metrics import Metrics
+from podwire.cni.agent.resident import Resident
 from podwire.cni.azure_vnet import AzureVnet
 from podwire.cni.azure_vnet_ipam import AzureVnetIpam
 from podwire.cni.log import Log
 from podwire.cni.protocol import Plugin, answer
 from podwire.cni.settings import Settings
+from podwire.cni.workbench import Workbench
 from podwire.ipam.lease import ATTACHED, OWN_IPAM
 from podwire.ipam.ledger import FILE, Ledger
 from podwire.kernel.netns import NetNamespace
 from podwire.model.cni import VERBS, Request
 from podwire.model.errors import PodwireError
 
-_PLUGINS: dict[str, Callable[[Settings], Plugin]] = {
+_PLUGINS: dict[str, Callable[[Settings, Workbench], Plugin]] = {
     "azure-vnet": AzureVnet,
     "azure-vnet-ipam": AzureVnetIpam,
 }
 
 
 class Work:
-    """One per agent; each call in a thread of its own, which then owns what the call takes."""
+    """One per agent; a thread has one call at a time, and owns what the call takes."""
 
     def __init__(self, settings: Settings) -> None:
         self.metrics = Metrics()
         self._settings = settings
+        self._bench = Resident(settings)
 
     def answer(self, call: Call) -> tuple[int, bytes]:
         """(exit status, stdout), as the in-process plugin gives them. Raises BadFrameError."""
@@ -44,7 +47,7 @@ class Work:
         started = time.monotonic()
 
         def make() -> Plugin:
-            return _PLUGINS[call.plugin](self._settings)
+            return _PLUGINS[call.plugin](self._settings, self._bench)
 
         document, status = answer(call.plugin, make, call.env, lambda: call.stdin)
         verb = call.env.get("CNI_COMMAND", "")
@@ -52,6 +55,18 @@ class Work:
         known = verb if verb in VERBS else "other"
         self.metrics.count(known, time.monotonic() - started, code)
         return status, b"" if document is None else json.dumps(document).encode() + b"\n"
+
+    def after(self) -> bool:
+        """What the caller did not wait for. Whether the thread may take another call: one that
+        left something unfinished must end, so that others see it abandoned."""
+        return self._bench.finished()
+
+    def leave(self) -> None:
+        """The calling thread takes no more calls."""
+        self._bench.leave()
+
+    def close(self) -> None:
+        self._bench.close()
 
     def recover(self) -> int:
         """Undo what calls that died left; how many. What another IPAM plugin gave waits for the

@@ -41,7 +41,7 @@ class Batch:
         waiting, self._waiting = self._waiting, {}
         for door, objects in waiting.items():
             requests = [request for _, asked in objects for request in asked]
-            if any(door.batch(requests)):
+            if requests and any(door.batch(requests)):
                 self._session.forget_all()
                 for one, _ in objects:
                     self._make(one)

@@ -148,6 +148,13 @@ def unmake_veth(session: Session, want: Veth) -> None:
         _delete(session, want.peer_place, want.peer_name, "veth")
 
 
+def set_veth_down(session: Session, want: Veth) -> None:
+    """If it is there."""
+    have = session.route(want.place).link(want.name) if session.has_place(want.place) else None
+    if have is not None and have.kind == "veth":
+        unless_missing(lambda: session.route(want.place).set_link(have.ifindex, up=False))
+
+
 def see_veth(session: Session, want: Veth) -> Veth | None:
     have = session.route(want.place).link(want.name)
     if have is None or have.kind != "veth" or not have.up:

@@ -80,18 +80,17 @@ class Session:
 
     def index(self, place: str, link: str) -> int:
         """Index of a link. Raises KernelError (ENODEV)."""
-        key = (place, link)
+        key, door = (place, link), self.route(place)
         if key not in self._indices:
-            self._indices[key] = self.route(place).index(link)
+            kept = door.indices.get(link)
+            self._indices[key] = kept if kept is not None else door.index(link)
         return self._indices[key]
 
     def kept_index(self, place: str, link: str) -> int:
-        """The same of a link that outlives many sessions, which perhaps knew it."""
-        key, kept = (place, link), self.route(place).indices
-        if key not in self._indices:
-            self._indices[key] = kept[link] if link in kept else self.index(place, link)
-        kept[link] = self._indices[key]
-        return kept[link]
+        """The same of a link that outlives many sessions: the others need not ask."""
+        index = self.index(place, link)
+        self.route(place).indices[link] = index
+        return index
 
     def forget_all(self) -> None:
         """Something is not as it was known."""

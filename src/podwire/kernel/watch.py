@@ -1,0 +1,87 @@
+"""Whether the kernel told of a change to certain links and what is on them, or to nftables.
+
+It asks nothing: the kernel's notifications of what others did wait in two sockets. They are there
+before the call that made the change has returned. Elements of sets are not told of: they come and
+go with pods. Source: rtnetlink(7), net/netfilter/nf_tables_api.c (nft_notify).
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+import struct
+from collections.abc import Collection
+
+from podwire.kernel.netlink import Message, NetlinkSocket, attributes, messages
+from podwire.kernel.netns import NetNamespace
+from podwire.model.errors import KernelError
+
+_NETFILTER = 12
+_SOL_NETLINK, _ADD_MEMBERSHIP = 270, 1
+_LINKS, _IPV4_ADDRESSES, _IPV4_ROUTES, _IPV6_ADDRESSES, _IPV6_ROUTES = 1, 5, 7, 9, 11
+_NFTABLES = 7
+_ROUTES = range(24, 27)
+_RTA_OIF, _RTMSG_SIZE = 4, 12
+_INDEX = struct.Struct("=4xi")
+"""ifinfomsg and ifaddrmsg have the index at the same place."""
+_NUMBER = struct.Struct("=i")
+_SUBSYSTEM = 10 << 8
+_OF_ELEMENTS = frozenset(_SUBSYSTEM | one for one in (12, 14, 15))
+"""New and deleted elements, and the number of the generation that every transaction makes."""
+
+
+class Watch:
+    """Notifications of one namespace. One thread at a time. Raises KernelError when made."""
+
+    def __init__(self, namespace: NetNamespace) -> None:
+        links = (_LINKS, _IPV4_ADDRESSES, _IPV4_ROUTES, _IPV6_ADDRESSES, _IPV6_ROUTES)
+        self._route = _Listener(namespace, socket.NETLINK_ROUTE, links)
+        self._filter = _Listener(namespace, _NETFILTER, (_NFTABLES,))
+
+    def changed(self, indices: Collection[int]) -> bool:
+        """Since the last time, also when the kernel had to drop what it wanted to tell."""
+        route, filtering = self._route.told(), self._filter.told()
+        if route is None or filtering is None:
+            return True
+        return any(one.kind not in _OF_ELEMENTS for one in filtering) or any(
+            _link(one) in (*indices, 0) for one in route
+        )
+
+    def close(self) -> None:
+        self._route.close()
+        self._filter.close()
+
+
+class _Listener(NetlinkSocket):
+    def __init__(self, namespace: NetNamespace, protocol: int, groups: Collection[int]) -> None:
+        super().__init__(namespace, protocol)
+        try:
+            for group in groups:
+                self._socket.setsockopt(_SOL_NETLINK, _ADD_MEMBERSHIP, group)
+        except OSError as error:
+            self.close()
+            raise KernelError(
+                f"cannot listen to the kernel: {error.strerror}", errno=error.errno or 0
+            ) from error
+        self._socket.setblocking(False)
+
+    def told(self) -> list[Message] | None:
+        """None: something was lost."""
+        found: list[Message] = []
+        while True:
+            try:
+                found.extend(messages(self._receive()))
+            except KernelError as error:
+                if error.errno == errno.EAGAIN:
+                    return found
+                if error.errno == errno.ENOBUFS:
+                    return None
+                raise
+
+
+def _link(one: Message) -> int:
+    """The link's index; 0 when it is not told."""
+    if one.kind not in _ROUTES:
+        return int(_INDEX.unpack_from(one.body)[0])
+    out = attributes(one.body[_RTMSG_SIZE:]).get(_RTA_OIF)
+    return int(_NUMBER.unpack(out)[0]) if out else 0
