@@ -90,9 +90,8 @@ def wire_node(
     noted, key = modes.agree(conf.mode, ledger, host, conf.bridge), _key(conf, ledger)
     if bench.nodes is None:
         return _wired(conf, ledger, host, bench, log, restore, noted)
-    node = bench.nodes.get(key) if noted else None
+    node, state = bench.nodes.get(key) if noted else None, bench.nodes.state()
     if node is None:
-        state = bench.nodes.state
         node = _wired(conf, ledger, host, bench, log, restore, noted)
         links = (node.uplink.name, *([node.bridge] if node.bridge else []))
         bench.nodes.put(key, node, links, state)

@@ -33,19 +33,19 @@ class NodeCache(Generic[N]):
         except KernelError:
             self._watch = None
 
-    def get(self, key: str) -> N | None:
-        """The node that was `put`; None when it must be looked at."""
+    def state(self) -> int:
+        """Another number when something changed; to be taken before the node is looked at."""
         with self._lock:
             if self._has_changed():
                 self._known.clear()
                 self._changes += 1
-            node, at = self._known.get(key, (None, 0.0))
-        return node if time.monotonic() - at < BELIEVED_SECONDS else None
+            return self._changes
 
-    @property
-    def state(self) -> int:
-        """To be taken before the node is looked at, and given to `put`."""
-        return self._changes
+    def get(self, key: str) -> N | None:
+        """The node that was `put`; None when it must be looked at."""
+        self.state()
+        node, at = self._known.get(key, (None, 0.0))
+        return node if time.monotonic() - at < BELIEVED_SECONDS else None
 
     def put(self, key: str, node: N, names: tuple[str, ...], state: int) -> None:
         """The node was found, or made, as it is to be. names: its links.

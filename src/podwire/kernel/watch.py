@@ -56,6 +56,7 @@ class _Listener(NetlinkSocket):
     def __init__(self, namespace: NetNamespace, protocol: int, groups: Collection[int]) -> None:
         super().__init__(namespace, protocol)
         try:
+            self._socket.bind((0, 0))  # as 0, it would count as the sender of what the kernel tells
             for group in groups:
                 self._socket.setsockopt(_SOL_NETLINK, _ADD_MEMBERSHIP, group)
         except OSError as error:

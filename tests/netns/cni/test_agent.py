@@ -13,8 +13,9 @@ import pytest
 
 from podwire.cni import shims
 from podwire.cni.install import install
+from podwire.kernel.rtnetlink import RtNetlink
 
-from .node import URL, Node
+from .node import URL, WIRE_SERVER, Node, reach
 
 
 @pytest.fixture(params=["c", "python"])
@@ -63,6 +64,71 @@ def test_the_agent_answers_and_its_absence_or_hang_fails_no_call(
     assert node.call("ADD", third).status == 0
     assert len(node.wired()) == 3
     assert all(node.call("DEL", pod).status == 0 for pod in (first, second, third))
-    with node.ledger() as ledger:
-        assert ledger.leases() == []
-    assert node.azv_links() == []
+    settled(node)
+
+
+def test_what_was_deleted_answers_no_more_and_is_not_handed_out_before_its_link_is_gone(
+    node: Node, agent: subprocess.Popen[bytes]
+) -> None:
+    pods = [node.pod(letter * 64) for letter in "abc"]
+    address = node.call("ADD", pods[0]).document["ips"][0]["address"].partition("/")[0]
+    for _ in range(5):
+        assert node.call("DEL", pods[0]).status == 0
+        with RtNetlink(node.netns) as door:
+            assert not any(one.up for one in door.links() if one.name.startswith("azv"))
+        assert address not in [one.ip for one in node.wired()]
+        again = node.call("ADD", pods[1]).document["ips"][0]["address"].partition("/")[0]
+        assert len(node.azv_links()) == 1 or again != address
+        assert node.call("DEL", pods[1]).status == 0
+        assert node.call("DEL", pods[1]).status == 0, "twice"
+        assert node.call("ADD", pods[0]).status == 0, "the container that was just deleted"
+    assert node.call("DEL", pods[0]).status == 0
+    settled(node)
+
+
+def test_the_last_address_is_free_for_the_next_call_at_once(
+    node: Node, agent: subprocess.Popen[bytes]
+) -> None:
+    node.wire_server.addresses = node.wire_server.addresses[:2]
+    pods = [node.pod(letter * 64) for letter in "abc"]
+    assert [node.call("ADD", one).status for one in pods] == [0, 0, 1]
+    for old, new in ((0, 2), (1, 0), (2, 1)):
+        assert node.call("DEL", pods[old]).status == 0
+        assert node.call("ADD", pods[new]).status == 0
+
+
+HARMS = (
+    "ip link del azure0",
+    "ip link set azure0 down",
+    "ip link set eth0 nomaster",
+    "ip addr del 10.220.2.4/24 dev azure0",
+    "ip route del default",
+    "nft flush ruleset",
+    "nft flush chain bridge azure-vnet to_fabric",
+    "nft delete table bridge azure-vnet",
+)
+
+
+def test_what_somebody_does_to_the_node_is_seen_at_the_next_call(
+    node: Node, agent: subprocess.Popen[bytes]
+) -> None:
+    first = node.pod("a" * 64)
+    for number, harm in enumerate(("true", "true", *HARMS)):
+        node.run(*harm.split())
+        pod = node.pod(f"{number:064x}")
+        assert node.call("ADD", pod).status == 0, harm
+        assert reach(pod.netns, WIRE_SERVER).startswith(b"HTTP/1.0 200"), harm
+        assert node.call("CHECK", pod).status == 0, harm
+        assert node.call("DEL", pod).status == 0
+    assert node.call("DEL", first).status == 0
+    settled(node)
+
+
+def settled(node: Node) -> None:
+    """Nothing is left of any pod, soon."""
+    for _ in range(200):
+        with node.ledger() as ledger:
+            if not ledger.leases() and not node.azv_links():
+                return
+        time.sleep(0.02)
+    pytest.fail(f"{node.azv_links()} stay")

@@ -15,6 +15,7 @@ from podwire.cni.settings import Settings
 from podwire.cni.workbench import Survivors, Workbench
 from podwire.ipam.ledger import Ledger
 from podwire.kernel.netns import NetNamespace
+from podwire.kernel.wire.session import forget_indices
 from podwire.model.errors import PodwireError
 
 
@@ -36,6 +37,11 @@ class Resident(Workbench):
         if not hasattr(self._mine, "host"):
             self._mine.host = NetNamespace.current()
             self._mine.host.kept = {}
+            self._mine.state = -1
+        state = self._cache.state()
+        if state != self._mine.state:
+            forget_indices(self._mine.host)
+            self._mine.state = state
         return nullcontext(self._mine.host)
 
     def ledger(self, survivors: Survivors) -> AbstractContextManager[Ledger]:

@@ -48,7 +48,9 @@ class CallServer:
         self._limit = limit
         self._waiting = self._working = 0
         self._lock = threading.Lock()
-        self._closed = threading.Event()
+        self._closed = False
+        self._end = threading.Lock()  # an Event could not be set from a signal's handler
+        self._end.acquire()
         self._namespace = os.stat("/proc/thread-self/ns/net").st_ino
         self._path = path
         self._listener = listen(path)
@@ -57,7 +59,7 @@ class CallServer:
     def serve(self) -> None:
         """Until `close`, from another thread or a signal handler."""
         self._hire()
-        self._closed.wait()
+        self._end.acquire()
 
     def close(self) -> None:
         """No new calls; the path goes unless another agent has it already."""
@@ -67,7 +69,9 @@ class CallServer:
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
-        self._closed.set()
+        if not self._closed:
+            self._closed = True
+            self._end.release()
 
     def drain(self, seconds: float) -> None:
         """Wait for the calls that are under way."""
@@ -78,7 +82,7 @@ class CallServer:
     def _hire(self) -> None:
         """There is always a thread that waits for the next call."""
         with self._lock:
-            if self._waiting or self._closed.is_set():
+            if self._waiting or self._closed:
                 return
             self._waiting += 1
         threading.Thread(target=self._work, daemon=True).start()
@@ -106,7 +110,7 @@ class CallServer:
                     self._call(peer)
             goes_on = self._after()
         finally:
-            goes_on = self._end(goes_on)
+            goes_on = self._finish(goes_on)
         return goes_on
 
     def _begin(self) -> bool:
@@ -116,7 +120,7 @@ class CallServer:
             self._working += 1
             return self._working > self._limit
 
-    def _end(self, goes_on: bool) -> bool:
+    def _finish(self, goes_on: bool) -> bool:
         with self._lock:
             self._working -= 1
             goes_on = goes_on and self._waiting < IDLE

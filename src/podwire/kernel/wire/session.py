@@ -35,6 +35,12 @@ def unless_missing(deletion: Callable[[], None]) -> None:
             raise
 
 
+def forget_indices(namespace: NetNamespace) -> None:
+    """What is kept of links with the namespace may be true no more."""
+    if namespace.kept and "route" in namespace.kept:
+        namespace.kept["route"].indices.clear()
+
+
 class Session:
     """One thread's doors to the places of a wiring. A context manager."""
 

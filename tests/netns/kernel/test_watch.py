@@ -1,0 +1,102 @@
+"""What the kernel tells a watch of, and what it does not."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from podwire.kernel.netns import NetNamespace
+from podwire.kernel.rtnetlink import RtNetlink
+from podwire.kernel.watch import Watch
+
+SETUP = """
+ip link add br0 type bridge
+ip link set br0 up
+ip addr add 10.1.0.1/24 dev br0
+ip link add other type bridge
+nft add table bridge t
+nft add set bridge t s { type ether_addr; }
+nft add chain bridge t c { type filter hook forward priority 0; }
+"""
+
+
+@pytest.fixture
+def host() -> Iterator[NetNamespace]:
+    with NetNamespace.create() as made:
+        for line in SETUP.strip().splitlines():
+            run(made, line)
+        yield made
+
+
+def run(host: NetNamespace, command: str) -> None:
+    subprocess.run(
+        ["nsenter", f"--net={host.path}", *command.split()], check=True, capture_output=True
+    )
+
+
+def watched(host: NetNamespace, command: str) -> bool:
+    with RtNetlink(host) as door:
+        link = door.link("br0")
+    assert link is not None
+    watch = Watch(host)
+    try:
+        assert not watch.changed({link.ifindex})
+        run(host, command)
+        changed = watch.changed({link.ifindex})
+        assert not watch.changed({link.ifindex}), "told twice"
+        return changed
+    finally:
+        watch.close()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "ip link del br0",
+        "ip link set br0 down",
+        "ip link set br0 mtu 1400",
+        "ip link set br0 address 02:00:00:00:00:07",
+        "ip addr del 10.1.0.1/24 dev br0",
+        "ip addr add 10.1.0.2/24 dev br0",
+        "ip addr add fd00::1/64 dev br0",
+        "ip route add default via 10.1.0.9",
+        "nft delete table bridge t",
+        "nft flush ruleset",
+        "nft add rule bridge t c counter",
+        "nft add table ip another",
+    ],
+)
+def test_a_change_to_what_is_watched(host: NetNamespace, command: str) -> None:
+    assert watched(host, command)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "ip link show",
+        "ip link set other up",
+        "ip link del other",
+        "ip addr add 10.2.0.1/24 dev other",
+        "ip neigh add 10.1.0.9 lladdr 02:00:00:00:00:09 dev br0",
+        "nft add element bridge t s { 02:00:00:00:00:09 }",
+        "nft list ruleset",
+    ],
+)
+def test_no_change_to_what_is_watched(host: NetNamespace, command: str) -> None:
+    assert not watched(host, command)
+
+
+def test_what_is_lost_counts_as_a_change(host: NetNamespace) -> None:
+    watch = Watch(host)
+    with RtNetlink(host) as door:
+        for number in range(2000):
+            door.create_bridge(
+                f"b{number}", f"02:00:00:00:{number >> 8:02x}:{number % 256:02x}", 1500
+            )
+            if number > 300 and number % 50 == 0 and watch.changed({0x7FFFFFFF}):
+                break
+        else:
+            pytest.fail("nothing was lost")
+    watch.close()
