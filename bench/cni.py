@@ -30,6 +30,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bench import phases
 from bench.up import machine
 from rich.console import Console
 from rich.table import Table
@@ -113,7 +114,9 @@ def reference(directory: Path, stack: ExitStack) -> System:
     return System(REFERENCE, build(directory, stack), tree / "usr/lib/cni/bridge", config)
 
 
-def ours(name: str, shim: str, directory: Path, stack: ExitStack) -> System:
+def ours(
+    name: str, shim: str, directory: Path, stack: ExitStack, *, with_agent: bool = True
+) -> System:
     """shim: as `install` takes it; with one there is an agent too."""
     directory.mkdir()
     node = build(directory, stack, count=250)
@@ -132,7 +135,8 @@ def ours(name: str, shim: str, directory: Path, stack: ExitStack) -> System:
     system = System(name, node, node.bin / "azure-vnet", CONFIG)
     if shim != "none":
         shutil.rmtree(directory / "lib" / IN_PROCESS)
-        system.agent = stack.enter_context(agent_of(node))
+        if with_agent:
+            system.agent = stack.enter_context(agent_of(node))
     return system
 
 
@@ -288,6 +292,26 @@ def report(
     console.print(table)
 
 
+def phases_of(directory: Path, rounds: int, netns: NetNamespace) -> dict[str, float]:
+    """Of an ADD by the C shim and an agent with clocks, on a node of its own."""
+    with ExitStack() as stack:
+        system = ours(C, "c", directory, stack, with_agent=False)
+        path, told = directory / "agent.sock", directory / "phases.json"
+
+        def add() -> float:
+            return system.call("ADD", "alone", netns)
+
+        with system.node.netns.entered():
+            shim = phases.shim_alone(path, add, rounds)
+        agent = phases.start(system.node, path, told)
+        try:
+            sequential([system], rounds, netns)
+        finally:
+            agent.terminate()
+            agent.wait()
+        return phases.table(system.add, shim, told)
+
+
 def measure(rounds: int, pods: int, directory: Path) -> tuple[dict[str, dict[str, float]], Any]:
     with ExitStack() as stack:
         systems = [
@@ -321,9 +345,12 @@ def main() -> None:
     console.print(before)
     with tempfile.TemporaryDirectory(dir=options.under, prefix="podwire-bench-") as directory:
         found, wanted = measure(options.rounds, options.pods, Path(directory))
+        with NetNamespace.create() as netns:
+            where = phases_of(Path(directory) / "phases", options.rounds, netns)
     report(console, found, wanted)
+    phases.report(console, where)
     if options.json:
-        document = {"machine": before, "systems": found, "goals": wanted}
+        document = {"machine": before, "systems": found, "goals": wanted, "phases": where}
         options.json.write_text(json.dumps(document, indent=2) + "\n")
 
 
