@@ -62,7 +62,7 @@ def shim_alone(path: Path, call: Callable[[], float], rounds: int) -> float:
 
 def table(total: Sequence[float], shim: float, told: Path) -> dict[str, float]:
     """Phase -> median milliseconds. total: of whole calls; told: what the timed agent wrote."""
-    calls = [one for one in json.loads(told.read_text())][-len(total) :]
+    calls: list[dict[str, float]] = json.loads(told.read_text())[-len(total) :]
 
     def median(name: str) -> float:
         return statistics.median(one.get(name, 0.0) for one in calls)
