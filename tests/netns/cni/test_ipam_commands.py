@@ -7,8 +7,7 @@ import shutil
 import sqlite3
 import subprocess
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from podwire.ipam.source import parse_interfaces
 from podwire.kernel.netns import NetNamespace
 
 from ..promises.harness import agree, leases, neighbours, usable
-from .node import CONFIG, Node, Pod
+from .node import CONFIG, Node, Pod, until
 from .operator import RUNTIME_SILENT, found, ipam, kinds, mended, refused
 from .test_killed_calls import dying_realise, dying_unwire, killed
 
@@ -34,15 +33,6 @@ def added(node: Node, identity: str, **given: Any) -> Pod:
     answer = node.call("ADD", pod, **given)
     assert answer.status == 0, answer
     return pod
-
-
-def until(true: Callable[[], bool]) -> None:
-    """The kernel ends a namespace some time after its last user."""
-    for _ in range(1000):
-        if true():
-            return
-        time.sleep(0.01)
-    raise AssertionError("it never came true")
 
 
 def end(node: Node, pod: Pod) -> None:
