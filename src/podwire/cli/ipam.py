@@ -125,8 +125,8 @@ def check(
 
     Exit status 0 when they agree, 1 when they do not, 2 when it cannot be told.
     """
-    _elsewhere(layout, node)
     try:
+        _elsewhere(layout, node)
         with _opened(state_dir) as (keeper, host):
             seen, found = _judged(keeper, host, runtime, grace)
     except PodwireError as error:

@@ -98,9 +98,8 @@ def print_check(seen: Survey, found: Sequence[Finding]) -> None:
 
 
 def _title(one: Finding) -> str:
-    held = f"{pod_name(one.lease) or one.container_id[:12]}" if one.lease else ""
     container = f"container {one.container_id[:12]}/{one.ifname}" if one.container_id else ""
-    words = (one.address or one.host_link or "the node", one.kind, held, container)
+    words = (one.address or one.host_link or "the node", one.kind, one.pod, container)
     return "  ".join(word for word in words if word)
 
 

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +15,8 @@ from click.testing import CliRunner, Result
 from podwire.cli.main import cli
 from podwire.model.errors import PodwireError
 
-from .node import Node
+from ..promises.harness import leases
+from .node import Node, Pod, until
 
 RUNTIME_SILENT = "--runtime=true"
 """A runtime that knows no container."""
@@ -54,3 +59,25 @@ def mended(node: Node, *words: str) -> list[tuple[str, str]]:
     assert done.exit_code == 0, done.output
     outcomes = json.loads(done.stdout)["outcomes"]
     return [(one["action"], one["address"] or one["host_link"]) for one in outcomes]
+
+
+def added(node: Node, identity: str, **given: Any) -> Pod:
+    pod = node.pod(identity)
+    answer = node.call("ADD", pod, **given)
+    assert answer.status == 0, answer
+    return pod
+
+
+def end(node: Node, pod: Pod) -> None:
+    """The pod's namespace goes, and no DEL comes."""
+    pod.netns.close()
+    links = {one.host_link for one in leases(node) if one.container_id == pod.id}
+    until(lambda: not links & set(node.azv_links()))
+
+
+@contextmanager
+def process_in(pod: Pod) -> Iterator[None]:
+    with subprocess.Popen(["nsenter", f"--net={pod.netns.path}", "sleep", "600"]) as process:
+        until(lambda: Path(f"/proc/{process.pid}/comm").read_text() == "sleep\n")
+        yield
+        process.kill()
