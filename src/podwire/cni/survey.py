@@ -71,7 +71,7 @@ def survey(keeper: Keeper, host: NetNamespace, containers: Containers) -> Survey
             break
     same = tuple(one for one in before if one in after)
     changed = {one.id: one for one in (*before, *after) if one not in same}
-    inside, inodes = _inside(same)
+    inside, inodes = _inside((one for one in same if one.id not in leaked), host)
     return Survey(
         same,
         tuple(keeper.addresses()),
@@ -137,12 +137,19 @@ def _missing(lease: Lease, host: NetNamespace) -> tuple[str, ...]:
     return tuple(describe(one.wanted) for one in diff(wanted, observe(wanted, places)))
 
 
-def _inside(leases: Iterable[Lease]) -> tuple[dict[int, frozenset[str]], dict[int, int]]:
-    """By lease id: the addresses in its pod, the pod's namespace's inode."""
+def _inside(
+    leases: Iterable[Lease], host: NetNamespace
+) -> tuple[dict[int, frozenset[str]], dict[int, int]]:
+    """By lease id: the addresses in its pod, the pod's namespace's inode.
+
+    A path below /proc may lead to another process by now: the host's own is no pod.
+    """
     addresses, inodes = {}, {}
     for lease in leases:
         if lease.netns:
             with suppress(KernelError), NetNamespace.open(lease.netns) as pod:
+                if pod.inode == host.inode:
+                    continue
                 inodes[lease.id] = pod.inode
                 with RtNetlink(pod) as door:
                     found = door.addresses()
