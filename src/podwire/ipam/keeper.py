@@ -24,13 +24,12 @@ class Keeper(Ledger):
 
     def is_of_here(self) -> bool:
         """Whether it is the ledger of this network namespace: another node's pods are not here."""
-        query = "SELECT value FROM meta WHERE key = 'generation'"
-        row = self._database.read(lambda db: db.execute(query).fetchone())
-        return bool(row and row[0] == generation(everywhere=False))
+        mine = generation(everywhere=False)
+        return self._database.read(lambda db: rows.meta(db, "generation")) == mine
 
     def source(self) -> str:
         """The name of the source that was heard last; "" when none was."""
-        return self._source()
+        return self._database.read(lambda db: rows.meta(db, "source"))
 
     def adopt(self, one: Survivor) -> Lease | None:
         """Hold an address that the kernel shows in use. None: a lease has it or its link."""

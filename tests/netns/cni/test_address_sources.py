@@ -157,9 +157,9 @@ def test_a_low_pool_is_refreshed_beside_the_call_however_slow_the_server(node: N
     answer = node.call("ADD", node.pod("b" * 64))
     assert answer.document["ips"][0]["address"] == "10.220.2.6/24"
     with node.ledger() as ledger:
-        assert ledger.pool().total == 3
+        assert ledger.pools()[0].total == 3
         server.gate.set()
-        until(lambda: ledger.pool().total == len(more))
+        until(lambda: ledger.pools()[0].total == len(more))
     assert server.asked == 2
     agree(node, node.pods)
 
