@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -53,8 +54,9 @@ def agent(node: Node, request: pytest.FixtureRequest) -> Iterator[subprocess.Pop
 
 
 def gauges(node: Node) -> dict[str, float]:
-    with node.netns.entered():
-        lines = Work(replace(node.settings, cooling_seconds=1000.0)).exposition().splitlines()
+    settings = replace(node.settings, cooling_seconds=1000.0)
+    with node.netns.entered(), closing(Work(settings)) as work:
+        lines = work.exposition().splitlines()
     pairs = (one.split() for one in lines if one.startswith(("podwire_ipam", "podwire_ledger")))
     return {name.removeprefix("podwire_ipam_"): float(value) for name, value in pairs}
 
