@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
-from tests.e2e.harness import LabHarness, wait_for
+from tests.e2e.harness import PODWIRE, LabHarness, wait_for
 
 DEPLOYMENT = """
 apiVersion: apps/v1
@@ -72,7 +73,8 @@ def nft_addresses(lab: LabHarness, node: str) -> set[str]:
 
 
 def assert_all_agree(lab: LabHarness) -> None:
-    """Ledger, kernel (neighbours, links, nft map) and API name the same pods, node by node."""
+    """Ledger, kernel (neighbours, links, nft map) and API name the same pods, node by node; and
+    `ipam check`, which asks the runtime too, finds nothing."""
     wanted = pod_addresses(lab)
     for node in lab.status()["nodes"]:
         name = node["name"]
@@ -82,6 +84,36 @@ def assert_all_agree(lab: LabHarness) -> None:
         assert kernel_addresses(lab, name) == wanted[name]
         assert nft_addresses(lab, name) == wanted[name]
         assert links == len(wanted[name])
+        assert "nothing found: ledger, kernel and runtime" in lab.podwire(
+            "ipam", "check", "--node", name
+        )
+
+
+def test_a_leak_on_a_node_is_named_and_ended(lab: LabHarness) -> None:
+    lab.rolled_out("deployment/nginx")
+    wait_for("ledger, kernel and API agree", lambda: assert_all_agree(lab) or True, 30)
+    node = lab.nodes()[0]
+    lab.on_node(
+        node, f"ip netns add leak && {PODWIRE} cni add --netns leak --pod default/leaky && "
+        "ip netns del leak"
+    )  # fmt: skip
+    found = wait_for("the leak", lambda: _findings(lab, node))
+    assert [(one["kind"], one["pod"], one["gc"]) for one in found] == [
+        ("gone", "default/leaky", "free")
+    ]
+    address = found[0]["address"]
+    assert f"freed {address}: its pod's link" in lab.podwire("ipam", "gc", "--node", node)
+    shown = json.loads(lab.podwire("ipam", "show", "--node", node, "-o", "json"))["addresses"]
+    states = {one["address"]: one["state"] for one in shown}
+    assert states.pop(address) == "cooling"
+    held = {one for one, state in states.items() if state == "attached"}
+    assert held == pod_addresses(lab)[node]
+    assert_all_agree(lab)
+
+
+def _findings(lab: LabHarness, node: str) -> list[dict[str, Any]]:
+    command = f"{PODWIRE} ipam check -o json || test $? = 1"
+    return list(json.loads(lab.on_node(node, command))["findings"])
 
 
 def test_churn_of_sixty_pods_leaks_nothing(lab: LabHarness) -> None:

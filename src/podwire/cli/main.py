@@ -7,7 +7,7 @@ import sys
 import click
 
 from podwire import __version__
-from podwire.cli import agent, cni, cni_mode, down, env, node, status, up
+from podwire.cli import agent, cni, cni_mode, down, env, ipam, node, status, up
 from podwire.model.errors import PodwireError
 
 
@@ -24,7 +24,9 @@ def cli() -> None:
     """
 
 
-for command in (up.up, down.down, status.status, env.env, node.node, cni.cni, agent.agent):
+for group in (node.node, cni.cni, ipam.ipam, agent.agent):
+    cli.add_command(group)
+for command in (up.up, down.down, status.status, env.env):
     cli.add_command(command)
 for command in cni_mode.COMMANDS:
     cni.cni.add_command(command)

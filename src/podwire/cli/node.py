@@ -45,7 +45,7 @@ def list_nodes(layout: LabLayout, output: str) -> None:
 @click.argument("name", metavar="NODE")
 def shell(layout: LabLayout, name: str) -> None:
     """A root shell on NODE (its name, or what it ends with: 0, vmss000001)."""
-    _enter(layout, name, ["/bin/bash", "-l"])
+    enter(layout, name, ["/bin/bash", "-l"])
 
 
 @node.command("exec", context_settings={"ignore_unknown_options": True})
@@ -58,10 +58,12 @@ def exec_(layout: LabLayout, name: str, command: tuple[str, ...]) -> None:
     \b
     podwire node exec 0 -- brctl show
     """
-    _enter(layout, name, list(command))
+    enter(layout, name, list(command))
 
 
-def _enter(layout: LabLayout, name: str, command: list[str]) -> None:
+def enter(layout: LabLayout, name: str, command: list[str]) -> None:
+    """Become `command` on a node. Raises InvalidInputError for a node that is not there, or down,
+    UnavailableError without a lab."""
     found = find_node(control.ask(layout, op="status")["nodes"], name)
     if found["pid"] is None:
         raise InvalidInputError(f"node {found['name']} is down now; see `podwire status`")

@@ -33,7 +33,7 @@ from podwire.model.bridge_mode import (
 )
 from podwire.model.cni import Request
 from podwire.model.errors import PodwireError
-from podwire.model.wiring import KernelObject, Veth, Wiring, diff
+from podwire.model.wiring import KernelObject, Route, Veth, Wiring, diff
 
 Places = Mapping[str, NetNamespace]
 
@@ -112,9 +112,7 @@ def restore(ledger: Ledger, host: NetNamespace, log: Log) -> None:
     for lease in ledger.leases():
         if lease.state == RELEASING or lease.abandoned or not has_link(lease):
             continue
-        wiring = Wiring.of(
-            one for one in _removal(lease) if one.place == HOST and not isinstance(one, Veth)
-        )
+        wiring = host_objects(lease)
         if not diff(wiring, observe(wiring, places)):
             continue
         log.write(f"[net] Restoring endpoint {_endpoint(lease)} of {lease.address}.")
@@ -132,6 +130,16 @@ def has_link(lease: Lease) -> bool:
 def host_wiring(lease: Lease) -> Wiring:
     """The host's side of what the lease's pod has in the kernel."""
     return Wiring.of(one for one in _removal(lease) if one.place == HOST)
+
+
+def host_objects(lease: Lease) -> Wiring:
+    """The same without its link."""
+    return Wiring.of(one for one in host_wiring(lease) if not isinstance(one, Veth))
+
+
+def pod_routes(lease: Lease) -> list[Route]:
+    """Those that the lease's pod was given."""
+    return [one for one in _removal(lease) if isinstance(one, Route) and one.place == POD]
 
 
 def unwire_link(name: str, ifname: str, host: NetNamespace) -> None:
@@ -174,6 +182,11 @@ def _releasing(ledger: Ledger, container_id: str) -> set[int]:
         for one in ledger.unfinished()
         if one.state == RELEASING and not one.abandoned and container_id in ("", one.container_id)
     }
+
+
+def is_leaked(lease: Lease) -> bool:
+    """Whether nobody can use or give back what it holds: its pod is gone, or its call died."""
+    return lease.abandoned or (lease.state == ATTACHED and _is_gone(lease))
 
 
 def _is_gone(lease: Lease) -> bool:

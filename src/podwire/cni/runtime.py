@@ -137,12 +137,7 @@ class Runtime:
 
     def attachments(self) -> list[Attachment]:
         """Those that were added to this network from here and not deleted."""
-        found = []
-        with suppress(FileNotFoundError):
-            for name in sorted(os.listdir(self._directory)):
-                with suppress(OSError, ValueError, KeyError, TypeError):
-                    found.append(_decoded(os.path.join(self._directory, name))[0])
-        return found
+        return _attachments(self._directory)
 
     def _delete_all(self, attachment: Attachment, result: dict[str, Any] | None) -> None:
         errors = []
@@ -205,6 +200,23 @@ class Runtime:
             os.replace(f"{path}.new", path)
         except OSError as error:
             raise PodwireError(f"cannot keep the result in {path}: {error.strerror}") from error
+
+
+def all_attachments(cache_dir: str = CACHE_DIR) -> list[Attachment]:
+    """Those that were added to any network from here and not deleted."""
+    with suppress(OSError):
+        networks = sorted(os.listdir(cache_dir))
+        return [one for name in networks for one in _attachments(os.path.join(cache_dir, name))]
+    return []
+
+
+def _attachments(directory: str) -> list[Attachment]:
+    found = []
+    with suppress(FileNotFoundError, NotADirectoryError):
+        for name in sorted(os.listdir(directory)):
+            with suppress(OSError, ValueError, KeyError, TypeError):
+                found.append(_decoded(os.path.join(directory, name))[0])
+    return found
 
 
 def _environment(attachment: Attachment | None) -> dict[str, str]:

@@ -68,8 +68,8 @@ class Lease:
 
     @property
     def cidr(self) -> str:
-        """The address with its subnet's prefix length."""
-        return f"{self.address}/{self.subnet.partition('/')[2]}"
+        """The address with its subnet's prefix length; 32 while only the kernel told of it."""
+        return f"{self.address}/{self.subnet.partition('/')[2] or 32}"
 
     @property
     def abandoned(self) -> bool:

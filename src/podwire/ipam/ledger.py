@@ -13,7 +13,7 @@ import socket
 import sqlite3
 import time
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Self, TypeAlias
 
 from podwire.ipam import rows
 from podwire.ipam.database import Database
@@ -60,7 +60,7 @@ class Ledger:
         create: bool = True,
         wait: float = 10.0,
         clock: Callable[[], float] = time.monotonic,
-    ) -> Ledger:
+    ) -> Self:
         """The ledger in `state_dir`, made when it is missing, damaged, or of an earlier boot
         or another network namespace.
 
@@ -77,7 +77,7 @@ class Ledger:
 
         database = Database(
             os.path.join(state_dir, FILE),
-            generation=_generation(everywhere=not create),
+            generation=generation(everywhere=not create),
             create=make if create else None,
             wait=wait,
         )
@@ -86,7 +86,7 @@ class Ledger:
     def close(self) -> None:
         self._database.close()
 
-    def __enter__(self) -> Ledger:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -409,7 +409,7 @@ class Ledger:
         return self._database.run(work)
 
 
-def _generation(*, everywhere: bool) -> str:
+def generation(*, everywhere: bool) -> str:
     """What a ledger is valid for: this schema, this boot, and this node's network namespace.
 
     A node that was taken down and made again in the same boot has other links and addresses. Who

@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
@@ -52,17 +53,23 @@ ip route add default via {GATEWAY}
 
 
 class WireServer:
-    """Answers getinterfaceinfov1 in a thread; `addresses` and `broken` may change under way."""
+    """Answers getinterfaceinfov1 in a thread; `addresses` and `broken` may change under way.
+
+    gate: while it is clear, an answer is held back.
+    """
 
     def __init__(self, fabric: NetNamespace, addresses: Iterable[str]) -> None:
         self.addresses = list(addresses)
         self.broken = False
         self.asked = 0
+        self.gate = threading.Event()
+        self.gate.set()
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 outer.asked += 1
+                outer.gate.wait()
                 body = outer.document()
                 self.send_response(503 if outer.broken else 200)
                 self.send_header("Content-Length", str(len(body)))
@@ -92,6 +99,7 @@ class WireServer:
         ).encode()
 
     def close(self) -> None:
+        self.gate.set()
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
@@ -237,6 +245,15 @@ def finish(process: subprocess.Popen[str]) -> Answer:
 def inside(netns: NetNamespace, argv: Sequence[str]) -> str:
     command = ["nsenter", f"--net={netns.path}", *argv]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def until(true: Callable[[], bool]) -> None:
+    """For what happens beside: the kernel ends a namespace, a process its work, some time later."""
+    for _ in range(3000):
+        if true():
+            return
+        time.sleep(0.01)
+    raise AssertionError("it never came true")
 
 
 def build(directory: Path, stack: ExitStack, count: int = 30) -> Node:

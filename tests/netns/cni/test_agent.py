@@ -7,15 +7,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from podwire.cni import shims
+from podwire.cni.agent.work import Work
 from podwire.cni.install import install
 from podwire.kernel.rtnetlink import RtNetlink
 
-from .node import URL, WIRE_SERVER, Node, reach
+from .node import URL, WIRE_SERVER, Node, reach, until
 
 
 @pytest.fixture(params=["c", "python"])
@@ -48,6 +51,33 @@ def agent(node: Node, request: pytest.FixtureRequest) -> Iterator[subprocess.Pop
     process.send_signal(signal.SIGCONT)
     process.kill()
     process.wait()
+
+
+def gauges(node: Node) -> dict[str, float]:
+    settings = replace(node.settings, cooling_seconds=1000.0)
+    with node.netns.entered(), closing(Work(settings)) as work:
+        lines = work.exposition().splitlines()
+    pairs = (one.split() for one in lines if one.startswith(("podwire_ipam", "podwire_ledger")))
+    return {name.removeprefix("podwire_ipam_"): float(value) for name, value in pairs}
+
+
+def test_the_gauges_tell_what_is_free_cooling_held_and_leaked(node: Node) -> None:
+    assert gauges(node) == {}
+    first, second, third = (node.pod(letter * 64) for letter in "abc")
+    for pod in (first, second, third):
+        assert node.call("ADD", pod).status == 0
+    assert node.call("DEL", second).status == 0
+    third.netns.close()
+    until(lambda: len(node.azv_links()) == 1)
+    told = gauges(node)
+    assert told.pop("podwire_ledger_bytes") > 0
+    assert told == {
+        "addresses_free": 27,
+        "addresses_cooling": 1,
+        "addresses_used": 2,
+        "addresses_leaked": 1,
+        "leases_working": 0,
+    }
 
 
 def test_the_agent_answers_and_its_absence_or_hang_fails_no_call(

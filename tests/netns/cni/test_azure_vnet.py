@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -362,6 +363,15 @@ def _damage(state: Path, kind: str) -> None:
         with ledger.open("r+b") as file:
             file.seek(4096)
             file.write(b"\xff" * (size - 4096))
+
+
+def test_a_lost_ledger_and_then_a_del_which_asks_no_source(node: Node) -> None:
+    pod = node.pod("a" * 64)
+    assert node.call("ADD", pod).status == 0
+    shutil.rmtree(node.settings.state_dir)
+    assert node.call("DEL", pod).status == 0
+    assert node.wired() == []
+    assert node.azv_links() == []
 
 
 def test_an_attachment_of_another_boot_is_forgotten(node: Node) -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from podwire.cni.azure_vnet import AzureVnet
 from podwire.cni.protocol import answer
+from podwire.cni.settings import Settings
 from podwire.ipam.database import Database
 from podwire.ipam.lease import Lease
 from podwire.kernel import nft, sysctl
@@ -44,18 +45,26 @@ class Said:
         return str(self.document["ips"][0]["address"]).partition("/")[0]
 
 
-def call(node: Node, verb: str, pod: Pod, config: dict[str, Any] | None = None) -> Said:
+def call(
+    node: Node,
+    verb: str,
+    pod: Pod,
+    config: dict[str, Any] | None = None,
+    settings: Settings | None = None,
+) -> Said:
     """The plugin's whole process but its exec, in a forked child inside the node."""
-    text = forked(node, lambda: _answered(node, verb, pod, config or CONFIG))
+    text = forked(node, lambda: _answered(node, verb, pod, config or CONFIG, settings))
     assert isinstance(text, str), f"{verb} did not answer: {text}"
     return Said(**json.loads(text))
 
 
-def _answered(node: Node, verb: str, pod: Pod, config: dict[str, Any]) -> str:
+def _answered(
+    node: Node, verb: str, pod: Pod, config: dict[str, Any], settings: Settings | None = None
+) -> str:
     environment = node.environment(verb, pod)
     body = json.dumps(config).encode()
     document, status = answer(
-        "azure-vnet", lambda: AzureVnet(node.settings), environment, lambda: body
+        "azure-vnet", lambda: AzureVnet(settings or node.settings), environment, lambda: body
     )
     return json.dumps({"document": document, "status": status})
 

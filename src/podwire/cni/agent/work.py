@@ -16,6 +16,7 @@ from podwire.cni.agent.metrics import Metrics
 from podwire.cni.agent.resident import Resident
 from podwire.cni.azure_vnet import AzureVnet
 from podwire.cni.azure_vnet_ipam import AzureVnetIpam
+from podwire.cni.holdings import COOLING, FREE, count, holdings
 from podwire.cni.log import Log
 from podwire.cni.protocol import Plugin, answer
 from podwire.cni.settings import Settings
@@ -88,26 +89,32 @@ class Work:
 
     def _gauges(self) -> dict[str, tuple[str, float]]:
         path = os.path.join(self._settings.state_dir, FILE)
-        gauges = {}
         try:
             with self._ledger() as ledger:
-                pools, leases = ledger.pools(), ledger.leases()
-            gauges["podwire_ipam_addresses_free"] = (
-                "Addresses that can be handed out.",
-                float(sum(one.free for one in pools)),
-            )
-            gauges["podwire_ipam_addresses_used"] = (
-                "Addresses that are held.",
-                float(len(leases)),
-            )
-            gauges["podwire_ipam_leases_working"] = (
-                "Leases whose network is being made or removed.",
-                float(sum(one.state != ATTACHED for one in leases)),
-            )
-            gauges["podwire_ledger_bytes"] = ("The ledger's file.", float(os.path.getsize(path)))
+                addresses, leases = ledger.addresses(), ledger.leases()
+            size = os.path.getsize(path)
         except (PodwireError, OSError):
-            return gauges  # no ledger yet: nothing to tell is no failure of the agent
-        return gauges
+            return {}  # no ledger yet: nothing to tell is no failure of the agent
+        cooling = self._settings.cooling_seconds
+        states = count(holdings(addresses, leases, now=time.time(), cooling=cooling))
+        gauges = {
+            "ipam_addresses_free": (
+                "Addresses that nobody holds and that do not cool.",
+                states[FREE],
+            ),
+            "ipam_addresses_cooling": ("Addresses freed just now: given last.", states[COOLING]),
+            "ipam_addresses_used": ("Addresses that are held.", len(leases)),
+            "ipam_addresses_leaked": (
+                "Held addresses whose pod is gone or whose call died: `podwire ipam check`.",
+                sum(pods.is_leaked(one) for one in leases),
+            ),
+            "ipam_leases_working": (
+                "Leases whose network is being made or removed.",
+                sum(one.state != ATTACHED for one in leases),
+            ),
+            "ledger_bytes": ("The ledger's file.", size),
+        }
+        return {f"podwire_{name}": (told, float(value)) for name, (told, value) in gauges.items()}
 
     def _ledger(self) -> Ledger:
         return Ledger.open(self._settings.state_dir, create=False, wait=self._settings.lock_wait)
