@@ -18,11 +18,12 @@ class Settings:
     """lock_wait: seconds that a call waits for another; then CNI error 11 (try again later).
 
     cooling_seconds: how long a freed address is spared while others are free.
-    interfaces_file: what ipam.environment mas and fileIpam read.
+    interfaces_file: what ipam.environment mas and fileIpam read. log_format: text or json.
     """
 
     state_dir: str = STATE_DIR
     log_dir: str = "/var/log"
+    log_format: str = "text"
     wire_server_url: str = URL
     wire_server_timeout: float = TIMEOUT
     lock_wait: float = 10.0

@@ -17,6 +17,7 @@ from dnslib import DNSRecord
 
 from podwire.cluster import bootstrap, containerd, control_plane, kube_proxy, kubelet, registry
 from podwire.cluster.api_client import ApiClient
+from podwire.cluster.cni_agent import agent_program
 from podwire.cluster.furnish import furnish
 from podwire.cluster.images.build import build_images
 from podwire.cluster.images.store import ImageSet
@@ -233,7 +234,7 @@ class Builder:
         await bootstrap.apply_bootstrap(self._client, yaml.safe_load_all(dns))
 
     async def boot_node(self, number: int) -> None:
-        """Namespaces, files, eth0, Docker API, containerd."""
+        """Namespaces, files, eth0, Docker API, CNI agent, containerd."""
         nic = self._nics[number]
         assert self.parts.fabric is not None
         node = Node(
@@ -247,7 +248,7 @@ class Builder:
         lab_node = LabNode(node, nic, self.parts.fabric, self.lab.supervisor, furnish)
         self.parts.nodes[nic.name] = lab_node
         await lab_node.boot()
-        await lab_node.start(containerd.containerd_program)
+        await lab_node.start(agent_program, containerd.containerd_program)
 
     def _containerd_steps(self) -> tuple[Any, ...]:
         local = f"http://{API_ADDRESS}:{REGISTRY_PORT}"
