@@ -20,7 +20,16 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @click.group()
 def cni() -> None:
-    """Run CNI plugins as a container runtime does, and put them on a node."""
+    """The CNI plugins of a node: put them there, and call them as a container runtime does.
+
+    \b
+    podwire cni install                              on a node; see docs/operators.md
+    podwire cni status                               could a pod start now?
+    ip netns add web                                 a pod of your own:
+    podwire cni add --netns web --pod default/web
+    podwire cni check --netns web                    is its network as it was made?
+    podwire cni del --netns web
+    """
 
 
 def _options(*options: Callable[[F], F]) -> Callable[[F], F]:
@@ -36,18 +45,30 @@ _network = _options(
     click.option(
         "--conf",
         metavar="FILE|DIR",
-        help=f"The network's conflist, or a directory: its first one. Else {CONF_DIR}'s first one, "
-        "else azure-vnet in bridge mode.",
+        help="The network's conflist, or a directory, of which the first one.  "
+        f"[default: {CONF_DIR}, else azure-vnet in bridge mode]",
     ),
     click.option(
-        "--bin-dir", default=BIN_DIR, show_default=True, help="The plugins' directories, as PATH."
+        "--bin-dir",
+        metavar="DIR[:DIR]",
+        default=BIN_DIR,
+        show_default=True,
+        help="Where the plugins are.",
     ),
-    click.option("--cache-dir", default=CACHE_DIR, show_default=True, help="For ADD's results."),
+    click.option(
+        "--cache-dir",
+        metavar="DIR",
+        default=CACHE_DIR,
+        show_default=True,
+        help="Where `add` notes its results, for `check` and `del`.",
+    ),
 )
 _container = _options(
-    click.option("--container-id", default="", help="Derived from --netns when not given."),
-    click.option("--ifname", default="eth0", show_default=True, help="The link in the pod."),
-    click.option("--pod", metavar="NAMESPACE/NAME", default="", help="Whose attachment it is."),
+    click.option(
+        "--container-id", metavar="ID", default="", help="Derived from --netns when not given."
+    ),
+    click.option("--ifname", default="eth0", show_default=True, help="The link inside."),
+    click.option("--pod", metavar="NAMESPACE/NAME", default="", help="For the log and the ledger."),
     click.option(
         "--port",
         "ports",
@@ -57,7 +78,10 @@ _container = _options(
     ),
 )
 _netns = click.option(
-    "--netns", default="", metavar="PATH|NAME", help="A path, or a name of `ip netns`."
+    "--netns",
+    default="",
+    metavar="PATH|NAME",
+    help="The pod's network namespace: a path, or a name of `ip netns`.",
 )
 
 
@@ -95,7 +119,14 @@ def add(output: str, **given: Any) -> None:
 @_netns
 @_container
 def delete(**given: Any) -> None:
-    """Take an attachment away. Nothing of it being there is success."""
+    """Take an attachment away. Nothing of it being there is success.
+
+    The network namespace stays: `ip netns del web`.
+
+    \b
+    podwire cni del --netns web
+    podwire cni del --container-id ID        of a namespace that is gone
+    """
     runtime, attachment = _runtime(given), _attachment(given)
     _told(lambda: runtime.delete(attachment))
 
@@ -105,7 +136,14 @@ def delete(**given: Any) -> None:
 @_netns
 @_container
 def check(**given: Any) -> None:
-    """Whether an attachment is as it was made. Exit status 0, or 1 and what differs."""
+    """Whether an attachment is as it was made. Exit status 0, or 1 and what differs.
+
+    Of a pod of containerd's as well: give its sandbox's id, and its namespace.
+
+    \b
+    podwire cni check --netns web
+    podwire cni check --container-id ID --netns /var/run/netns/cni-...
+    """
     runtime, attachment = _runtime(given), _attachment(given)
     _told(lambda: runtime.check(attachment))
 
@@ -124,10 +162,13 @@ def check(**given: Any) -> None:
     help="No other runtime uses the network: keep what was added from here and has its netns.",
 )
 def gc(keep: tuple[str, ...], ours_alone: bool, **given: Any) -> None:
-    """Remove every attachment of the network that is not in use, whoever added it.
+    """Remove the network's attachments that are not in use, whoever added them.
 
     Where containerd or podman use the network too, all their containers must be named: one that
     is not loses its network.
+
+    \b
+    podwire cni gc --ours-alone              only `podwire cni add` uses this network
     """
     if bool(keep) == ours_alone:
         raise click.UsageError("which are in use? give --keep for each one, or --ours-alone")
@@ -143,7 +184,10 @@ def gc(keep: tuple[str, ...], ours_alone: bool, **given: Any) -> None:
 @cni.command()
 @_network
 def status(**given: Any) -> None:
-    """Whether the network's plugins could serve an ADD now. Exit status 0, or 1 and why not."""
+    """Could a pod be attached now? Exit status 0, or 1 and why not.
+
+    Asks the network's plugins (CNI's STATUS); changes nothing.
+    """
     runtime = _runtime(given)
     _told(runtime.status)
     click.echo(f"network {runtime.network.name}: ready")

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from podwire.cluster.node import Node
 from podwire.cni.install import AGENT, LIB_DIR
+from podwire.cni.settings import METRICS_SOCKET
 from podwire.kernel.process import Program
-
-METRICS_SOCKET = "/run/podwire-cni/metrics.sock"
 
 
 def agent_program(node: Node) -> Program:

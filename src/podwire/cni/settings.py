@@ -11,6 +11,7 @@ COOLING_SECONDS = 30.0
 INTERFACES_FILE = "/etc/kubernetes/interfaces.json"
 SOCKET = "/run/podwire-cni/agent.sock"
 """Where the agent listens and the shims ask."""
+METRICS_SOCKET = "/run/podwire-cni/metrics.sock"
 
 
 @dataclass(frozen=True, slots=True)
