@@ -28,6 +28,9 @@ Type=notify
 ExecStart={command}
 Restart=always
 RestartSec=1
+# A hanging agent costs each call its time limit.
+WatchdogSec=60
+WatchdogSignal=SIGKILL
 # SIGTERM goes to the agent alone: it ends when the calls under way have ended, 10 s at most.
 KillMode=mixed
 TimeoutStopSec=15

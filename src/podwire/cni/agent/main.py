@@ -68,6 +68,7 @@ def run(settings: Settings, path: str, metrics_socket: str = "", metrics_port: i
     for listener in _metrics_listeners(metrics_socket, metrics_port):
         _background(serve_text, listener, work.exposition)
     _background(_recover, work, ended)
+    _background(_stay_watched, ended)
     gc.freeze()
     notify("READY=1")
     server.serve()
@@ -84,6 +85,13 @@ def notify(state: str) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as teller:
         teller.connect("\0" + path[1:] if path.startswith("@") else path)
         teller.send(state.encode())
+
+
+def _stay_watched(ended: threading.Event) -> None:
+    """Tell systemd now and then that this process runs, if it asks (sd_watchdog_enabled(3))."""
+    seconds = int(os.environ.get("WATCHDOG_USEC", "0")) / 1e6
+    while seconds and not ended.wait(seconds / 2):
+        notify("WATCHDOG=1")
 
 
 def _recover(work: Work, ended: threading.Event) -> None:
