@@ -10,8 +10,9 @@ from typing import Any, TypeVar
 import click
 
 from podwire.cli.output import output_option, print_json, print_table
+from podwire.cni.attachment import Attachment
 from podwire.cni.networklist import AZURE, CONF_DIR, NetworkList
-from podwire.cni.runtime import BIN_DIR, CACHE_DIR, Attachment, Runtime
+from podwire.cni.runtime import BIN_DIR, CACHE_DIR, Runtime
 from podwire.model.cni import CniError
 from podwire.model.errors import InvalidInputError
 
@@ -83,6 +84,13 @@ _netns = click.option(
     metavar="PATH|NAME",
     help="The pod's network namespace: a path, or a name of `ip netns`.",
 )
+_plugin = click.option(
+    "--plugin",
+    metavar="NAME",
+    default="",
+    help="Ask this plugin of the list alone, in the newest version that it knows: the list that "
+    "`install` writes is older than CHECK and STATUS.",
+)
 
 
 @cni.command()
@@ -133,18 +141,19 @@ def delete(**given: Any) -> None:
 
 @cni.command()
 @_network
+@_plugin
 @_netns
 @_container
 def check(**given: Any) -> None:
     """Whether an attachment is as it was made. Exit status 0, or 1 and what differs.
 
-    Of a pod of containerd's as well: give its sandbox's id, and its namespace.
+    Of a pod that the kubelet started give the whole id of its sandbox: `crictl pods -q --no-trunc`.
 
     \b
     podwire cni check --netns web
-    podwire cni check --container-id ID --netns /var/run/netns/cni-...
+    podwire cni check --container-id ID --plugin azure-vnet
     """
-    runtime, attachment = _runtime(given), _attachment(given)
+    runtime, attachment = _asked(given), _attachment(given)
     _told(lambda: runtime.check(attachment))
 
 
@@ -183,12 +192,16 @@ def gc(keep: tuple[str, ...], ours_alone: bool, **given: Any) -> None:
 
 @cni.command()
 @_network
+@_plugin
 def status(**given: Any) -> None:
     """Could a pod be attached now? Exit status 0, or 1 and why not.
 
     Asks the network's plugins (CNI's STATUS); changes nothing.
+
+    \b
+    podwire cni status --plugin azure-vnet
     """
-    runtime = _runtime(given)
+    runtime = _asked(given)
     _told(runtime.status)
     click.echo(f"network {runtime.network.name}: ready")
 
@@ -210,6 +223,12 @@ def version(output: str, **given: Any) -> None:
 def _runtime(given: dict[str, Any]) -> Runtime:
     network = _load(given.pop("conf"))
     return Runtime(network, bin_dirs=given.pop("bin_dir"), cache_dir=given.pop("cache_dir"))
+
+
+def _asked(given: dict[str, Any]) -> Runtime:
+    """The network's runtime, or one for the plugin that was chosen."""
+    plugin, runtime = given.pop("plugin"), _runtime(given)
+    return _told(lambda: runtime.alone(plugin)) if plugin else runtime
 
 
 def _load(conf: str | None) -> NetworkList:
