@@ -150,7 +150,7 @@ def remove(root: Path, *, bin_dir: str, lib_dir: str) -> None:
     in_process = _below(root, lib_dir) / IN_PROCESS
     if in_process.exists():
         shutil.rmtree(in_process)
-    for library in _below(root, lib_dir).glob("podwire-*"):
+    for library in _libraries(_below(root, lib_dir)):
         shutil.rmtree(library)
 
 
@@ -228,9 +228,13 @@ def _fill(directory: Path, sources: list[tuple[str, bytes]], library: str) -> No
 
 def _forget_old_libraries(directory: Path, current: str) -> None:
     """All but the current one and the newest other, which calls in flight may still import from."""
-    others = [one for one in directory.glob("podwire-*") if one.name != current]
+    others = [one for one in _libraries(directory) if one.name != current]
     for old in sorted(others, key=lambda one: one.stat().st_mtime)[:-1]:
         shutil.rmtree(old)
+
+
+def _libraries(directory: Path) -> list[Path]:
+    return [one for one in directory.glob("podwire-*") if one.is_dir()]
 
 
 def write_whole(path: Path, text: bytes, mode: int) -> None:

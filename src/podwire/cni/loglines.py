@@ -40,7 +40,8 @@ def json_line(message: str, now: float) -> str:
         "msg": text,
         "pid": os.getpid(),
     }
-    return json.dumps({key: value for key, value in line.items() if value != ""}) + "\n"
+    told = {key: value for key, value in line.items() if value != ""}
+    return json.dumps(told, separators=(",", ":")) + "\n"
 
 
 def split(message: str) -> Parts:
