@@ -52,6 +52,8 @@ from podwire.vnet.servers import serve
 
 DAEMONS = (*containerd.PACKAGES, "etcd-server")
 """Debian packages that are unpacked into the cache, never installed: each starts a service."""
+OWN = Path(sys.executable).with_name("podwire")
+"""The command, for people: on the machine and on the nodes."""
 _DNS_TIMEOUT = 60.0
 _WORKLOAD_TIMEOUT = 120.0
 
@@ -117,8 +119,7 @@ class Builder:
 
         self._binaries = await asyncio.to_thread(find)
         self.parts.kubernetes = self._binaries.version
-        own = Path(sys.executable).with_name("podwire")
-        for program in (self._binaries.program("kubectl"), own):
+        for program in (self._binaries.program("kubectl"), OWN):
             link = self.layout.run / "bin" / program.name
             link.parent.mkdir(exist_ok=True)
             link.unlink(missing_ok=True)
@@ -243,7 +244,11 @@ class Builder:
             self.lab.cgroups,
             ip=nic.primary,
             inside=(self._binaries.directory,),
-            steps=(*self._containerd_steps(), *self._kubelet_steps(nic)),
+            steps=(
+                containerd.program_link(OWN),
+                *self._containerd_steps(),
+                *self._kubelet_steps(nic),
+            ),
         )
         lab_node = LabNode(node, nic, self.parts.fabric, self.lab.supervisor, furnish)
         self.parts.nodes[nic.name] = lab_node
