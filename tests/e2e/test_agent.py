@@ -87,6 +87,20 @@ def test_containerd_is_served_by_the_agent(lab: LabHarness, node: str, start: St
     assert counted(lab, node, "ADD") == before[0] + 1
 
 
+def test_an_operator_checks_a_pod_of_the_kubelet_on_its_node(
+    lab: LabHarness, node: str, start: Start
+) -> None:
+    start("checked")
+    address = lab.get("pod", "checked")["status"]["podIP"]
+    find = "crictl pods -q --no-trunc --name checked"
+    check = f"podwire cni check --container-id $({find}) --plugin azure-vnet"
+    assert lab.on_node(node, f"{check} 2>&1") == ""
+    lab.on_node(node, f"ip neigh del {address} dev azure0")
+    said = lab.on_node(node, f"{check} 2>&1 || true")
+    assert f"neighbour host azure0 {address} is missing" in said
+    assert "ready" in lab.on_node(node, "podwire cni status --plugin azure-vnet")
+
+
 def test_status_shows_each_nodes_agent(lab: LabHarness) -> None:
     names = {one["name"] for one in lab.status()["components"]}
     assert {f"{node}/podwire-agent" for node in lab.nodes()} <= names

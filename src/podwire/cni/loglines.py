@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from functools import lru_cache
 from typing import NamedTuple
 
 FORMATS = ("text", "json")
@@ -24,8 +25,7 @@ class Parts(NamedTuple):
 
 def text_line(message: str, now: float) -> str:
     """`YYYY/MM/DD HH:MM:SS [pid] message`, local time. now: seconds since the epoch."""
-    stamp = time.strftime("%Y/%m/%d %H:%M:%S", time.localtime(now))
-    return f"{stamp} [{os.getpid()}] {_one_line(message)}\n"
+    return f"{_stamp(int(now))} [{os.getpid()}] {_one_line(message)}\n"
 
 
 def json_line(message: str, now: float) -> str:
@@ -42,6 +42,11 @@ def json_line(message: str, now: float) -> str:
     }
     told = {key: value for key, value in line.items() if value != ""}
     return json.dumps(told, separators=(",", ":")) + "\n"
+
+
+@lru_cache(maxsize=2)
+def _stamp(second: int) -> str:
+    return time.strftime("%Y/%m/%d %H:%M:%S", time.localtime(second))
 
 
 def split(message: str) -> Parts:

@@ -119,11 +119,14 @@ def test_the_agent_as_a_service_of_systemd(node: Node, packages: Path, run) -> N
 
 async def _installed(machine: Machine) -> None:
     source = "--source range --subnet 10.1.0.0/24 --range-start 10.1.0.10"
-    said = await machine.run(f"{PODWIRE} cni install --enable {source}")
+    said = await machine.run(f"{PODWIRE} cni install --enable --metrics-port 9100 {source}")
     assert f"agent: {UNIT} runs" in said
     verify = f"LD_LIBRARY_PATH={LIBRARIES} {TREE}/usr/bin/systemd-analyze verify"
     assert await machine.run(f"{verify} --man=no {UNITS}/{UNIT}") == ""
     assert await machine.run("systemctl is-enabled podwire-agent") == "enabled"
+    on_socket = "--unix-socket /run/podwire-cni/metrics.sock http://agent/metrics"
+    for where in (on_socket, "http://127.0.0.1:9100/metrics"):
+        assert "# TYPE podwire_cni_calls_total counter" in await machine.run(f"curl -sS {where}")
     status = await machine.run("cat /proc/$(systemctl show -P MainPID podwire-agent)/status")
     assert re.search(r"^Seccomp:\s+2$", status, re.M)
     assert re.search(r"^NoNewPrivs:\s+1$", status, re.M)
