@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
@@ -14,6 +14,8 @@ from podwire.cni.systemd import UNIT_DIR
 from podwire.ipam.ledger import STATE_DIR
 from podwire.ipam.wireserver import URL
 
+F = TypeVar("F", bound=Callable[..., Any])
+
 
 def absolute(_context: click.Context, _parameter: click.Parameter, path: str | None) -> str | None:
     if path and not path.startswith("/"):
@@ -21,7 +23,7 @@ def absolute(_context: click.Context, _parameter: click.Parameter, path: str | N
     return path
 
 
-def path_option(name: str, default: str | None, help_text: str) -> Callable[..., Any]:
+def path_option(name: str, default: str | None, help_text: str) -> Callable[[F], F]:
     """An absolute path; "" or None for one that need not be given."""
     return click.option(
         name,
