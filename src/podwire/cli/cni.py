@@ -10,8 +10,9 @@ from typing import Any, TypeVar
 import click
 
 from podwire.cli.output import output_option, print_json, print_table
+from podwire.cni.attachment import Attachment
 from podwire.cni.networklist import AZURE, CONF_DIR, NetworkList
-from podwire.cni.runtime import BIN_DIR, CACHE_DIR, Attachment, Runtime
+from podwire.cni.runtime import BIN_DIR, CACHE_DIR, Runtime
 from podwire.model.cni import CniError
 from podwire.model.errors import InvalidInputError
 
@@ -20,7 +21,16 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @click.group()
 def cni() -> None:
-    """Run CNI plugins as a container runtime does, and put them on a node."""
+    """The CNI plugins of a node: put them there, and call them as a container runtime does.
+
+    \b
+    podwire cni install                              on a node; see docs/operators.md
+    podwire cni status                               could a pod start now?
+    ip netns add web                                 a pod of your own:
+    podwire cni add --netns web --pod default/web
+    podwire cni check --netns web                    is its network as it was made?
+    podwire cni del --netns web
+    """
 
 
 def _options(*options: Callable[[F], F]) -> Callable[[F], F]:
@@ -36,18 +46,30 @@ _network = _options(
     click.option(
         "--conf",
         metavar="FILE|DIR",
-        help=f"The network's conflist, or a directory: its first one. Else {CONF_DIR}'s first one, "
-        "else azure-vnet in bridge mode.",
+        help="The network's conflist, or a directory, of which the first one.  "
+        f"[default: {CONF_DIR}, else azure-vnet in bridge mode]",
     ),
     click.option(
-        "--bin-dir", default=BIN_DIR, show_default=True, help="The plugins' directories, as PATH."
+        "--bin-dir",
+        metavar="DIR[:DIR]",
+        default=BIN_DIR,
+        show_default=True,
+        help="Where the plugins are.",
     ),
-    click.option("--cache-dir", default=CACHE_DIR, show_default=True, help="For ADD's results."),
+    click.option(
+        "--cache-dir",
+        metavar="DIR",
+        default=CACHE_DIR,
+        show_default=True,
+        help="Where `add` notes its results, for `check` and `del`.",
+    ),
 )
 _container = _options(
-    click.option("--container-id", default="", help="Derived from --netns when not given."),
-    click.option("--ifname", default="eth0", show_default=True, help="The link in the pod."),
-    click.option("--pod", metavar="NAMESPACE/NAME", default="", help="Whose attachment it is."),
+    click.option(
+        "--container-id", metavar="ID", default="", help="Derived from --netns when not given."
+    ),
+    click.option("--ifname", default="eth0", show_default=True, help="The link inside."),
+    click.option("--pod", metavar="NAMESPACE/NAME", default="", help="For the log and the ledger."),
     click.option(
         "--port",
         "ports",
@@ -57,7 +79,17 @@ _container = _options(
     ),
 )
 _netns = click.option(
-    "--netns", default="", metavar="PATH|NAME", help="A path, or a name of `ip netns`."
+    "--netns",
+    default="",
+    metavar="PATH|NAME",
+    help="The pod's network namespace: a path, or a name of `ip netns`.",
+)
+_plugin = click.option(
+    "--plugin",
+    metavar="NAME",
+    default="",
+    help="Ask this plugin of the list alone, in the newest version that it knows: the list that "
+    "`install` writes is older than CHECK and STATUS.",
 )
 
 
@@ -95,18 +127,33 @@ def add(output: str, **given: Any) -> None:
 @_netns
 @_container
 def delete(**given: Any) -> None:
-    """Take an attachment away. Nothing of it being there is success."""
+    """Take an attachment away. Nothing of it being there is success.
+
+    The network namespace stays: `ip netns del web`.
+
+    \b
+    podwire cni del --netns web
+    podwire cni del --container-id ID        of a namespace that is gone
+    """
     runtime, attachment = _runtime(given), _attachment(given)
     _told(lambda: runtime.delete(attachment))
 
 
 @cni.command()
 @_network
+@_plugin
 @_netns
 @_container
 def check(**given: Any) -> None:
-    """Whether an attachment is as it was made. Exit status 0, or 1 and what differs."""
-    runtime, attachment = _runtime(given), _attachment(given)
+    """Whether an attachment is as it was made. Exit status 0, or 1 and what differs.
+
+    Of a pod that the kubelet started give the whole id of its sandbox: `crictl pods -q --no-trunc`.
+
+    \b
+    podwire cni check --netns web
+    podwire cni check --container-id ID --plugin azure-vnet
+    """
+    runtime, attachment = _asked(given), _attachment(given)
     _told(lambda: runtime.check(attachment))
 
 
@@ -124,10 +171,13 @@ def check(**given: Any) -> None:
     help="No other runtime uses the network: keep what was added from here and has its netns.",
 )
 def gc(keep: tuple[str, ...], ours_alone: bool, **given: Any) -> None:
-    """Remove every attachment of the network that is not in use, whoever added it.
+    """Remove the network's attachments that are not in use, whoever added them.
 
     Where containerd or podman use the network too, all their containers must be named: one that
     is not loses its network.
+
+    \b
+    podwire cni gc --ours-alone              only `podwire cni add` uses this network
     """
     if bool(keep) == ours_alone:
         raise click.UsageError("which are in use? give --keep for each one, or --ours-alone")
@@ -142,9 +192,16 @@ def gc(keep: tuple[str, ...], ours_alone: bool, **given: Any) -> None:
 
 @cni.command()
 @_network
+@_plugin
 def status(**given: Any) -> None:
-    """Whether the network's plugins could serve an ADD now. Exit status 0, or 1 and why not."""
-    runtime = _runtime(given)
+    """Could a pod be attached now? Exit status 0, or 1 and why not.
+
+    Asks the network's plugins (CNI's STATUS); changes nothing.
+
+    \b
+    podwire cni status --plugin azure-vnet
+    """
+    runtime = _asked(given)
     _told(runtime.status)
     click.echo(f"network {runtime.network.name}: ready")
 
@@ -166,6 +223,12 @@ def version(output: str, **given: Any) -> None:
 def _runtime(given: dict[str, Any]) -> Runtime:
     network = _load(given.pop("conf"))
     return Runtime(network, bin_dirs=given.pop("bin_dir"), cache_dir=given.pop("cache_dir"))
+
+
+def _asked(given: dict[str, Any]) -> Runtime:
+    """The network's runtime, or one for the plugin that was chosen."""
+    plugin, runtime = given.pop("plugin"), _runtime(given)
+    return _told(lambda: runtime.alone(plugin)) if plugin else runtime
 
 
 def _load(conf: str | None) -> NetworkList:

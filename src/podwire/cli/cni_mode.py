@@ -1,4 +1,4 @@
-"""`podwire cni install | migrate | uninstall`: the plugins on a node, and the node's mode."""
+"""`podwire cni migrate | uninstall`: a node's mode, and the way back to none."""
 
 from __future__ import annotations
 
@@ -8,65 +8,26 @@ from typing import Any
 
 import click
 
+from podwire.cli import cni_options as at
+from podwire.cli.cni_install import install
 from podwire.cli.output import output_option, print_json
 from podwire.cni import install as installer
 from podwire.cni import migrate as mover
+from podwire.cni import systemd
 from podwire.cni.migrate import Moved
-from podwire.cni.settings import SOCKET, Settings
-from podwire.cni.shims import KINDS
-from podwire.ipam.ledger import STATE_DIR
+from podwire.cni.settings import Settings
 from podwire.lab.preflight import check_root
 
-_modes = click.Choice(["bridge", "transparent"])
-_bin_dir = click.option("--bin-dir", default="/opt/cni/bin", show_default=True)
-_conf_dir = click.option("--conf-dir", default="/etc/cni/net.d", show_default=True)
-_lib_dir = click.option("--lib-dir", default="/opt/cni/lib", show_default=True)
-_state_dir = click.option("--state-dir", default=STATE_DIR, show_default=True)
-_log_dir = click.option("--log-dir", default="/var/log", show_default=True)
-
 
 @click.command()
-@click.option("--mode", type=_modes, default="bridge", show_default=True)
-@_bin_dir
-@_conf_dir
-@_lib_dir
-@_state_dir
-@_log_dir
-@click.option(
-    "--shim",
-    type=click.Choice(["none", *KINDS]),
-    default="none",
-    show_default=True,
-    help="What runtimes execute: the plugin itself, or a shim that asks `podwire agent run` first.",
-)
-@click.option("--socket", default=SOCKET, show_default=True, help="The agent's, for a shim.")
-@click.option(
-    "--root", type=click.Path(path_type=Path, exists=True, file_okay=False), default=Path("/")
-)
-def install(root: Path, **where: Any) -> None:
-    """Put azure-vnet, azure-vnet-ipam and 10-azure.conflist on this node.
-
-    Nothing of the network changes before the first pod. An older version is replaced under way.
-    """
-    check_root()
-    installer.install(root, **where)
-    click.echo(
-        f"installed in {where['bin_dir']}, mode {where['mode']}; "
-        f"log: {where['log_dir']}/azure-vnet.log",
-        err=True,
-    )
-
-
-@click.command()
-@click.option("--to", "mode", type=_modes, required=True, help="The mode to move the node to.")
+@click.option("--to", "mode", type=at.modes, required=True, help="The mode to move the node to.")
 @click.option("--dry-run", is_flag=True, help="Only say what would change.")
-@_conf_dir
-@_state_dir
-@_log_dir
+@at.conf_dir
+@at.state_dir
+@at.log_dir
+@at.log_format
 @output_option
-def migrate(
-    mode: str, dry_run: bool, conf_dir: str, state_dir: str, log_dir: str, output: str
-) -> None:
+def migrate(mode: str, dry_run: bool, conf_dir: str, output: str, **fixed: Any) -> None:
     """Move this live node, and the pods on it, to another mode.
 
     Addresses, routes and pods' links move in one journalled step: interrupted, run it again.
@@ -74,23 +35,39 @@ def migrate(
     """
     check_root()
     conflist = Path(conf_dir) / installer.CONFLIST
-    settings = Settings(state_dir=state_dir, log_dir=log_dir)
+    settings = Settings(**fixed)
     _tell(mover.migrate(mode, settings, conflist, dry_run=dry_run), output, dry_run)
 
 
 @click.command()
 @click.option("--force", is_flag=True, help="Also while pods are wired; they lose their network.")
-@_bin_dir
-@_conf_dir
-@_lib_dir
-@_state_dir
-@_log_dir
+@at.bin_dir
+@at.conf_dir
+@at.lib_dir
+@at.state_dir
+@at.log_dir
+@at.log_format
+@at.systemd_dir
 @output_option
-def uninstall(force: bool, output: str, state_dir: str, log_dir: str, **where: str) -> None:
-    """Take the plugins off this node; its card gets back its addresses and routes."""
+def uninstall(
+    force: bool,
+    output: str,
+    bin_dir: str,
+    conf_dir: str,
+    lib_dir: str,
+    systemd_dir: str,
+    **fixed: Any,
+) -> None:
+    """Take the plugins and the agent off this node. Its card gets back its addresses and routes.
+
+    Logs and the state directory stay. Name the directories that `podwire cni install` was given.
+    """
     check_root()
-    settings = Settings(state_dir=state_dir, log_dir=log_dir)
-    _tell(mover.uninstall(settings, force=force, **where), output, False)
+    moved = mover.uninstall(
+        Settings(**fixed), bin_dir=bin_dir, conf_dir=conf_dir, lib_dir=lib_dir, force=force
+    )
+    systemd.remove(Path(systemd_dir))
+    _tell(moved, output, False)
 
 
 def _tell(moved: Moved, output: str, dry_run: bool) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 import time
@@ -12,6 +11,7 @@ from typing import Any, TypeVar
 
 import click
 
+from podwire.cli import cni_options as at
 from podwire.cli import ipam_text
 from podwire.cli.node import enter
 from podwire.cli.options import lab_option
@@ -20,11 +20,10 @@ from podwire.cni import azure_state, leaks, mend
 from podwire.cni import holdings as held
 from podwire.cni.containers import look
 from podwire.cni.log import Log
-from podwire.cni.settings import COOLING_SECONDS
+from podwire.cni.settings import COOLING_SECONDS, Settings
 from podwire.cni.survey import Survey, require_here, survey
 from podwire.cni.survey import azure_state as state_of
 from podwire.ipam.keeper import Keeper
-from podwire.ipam.ledger import STATE_DIR
 from podwire.kernel.netns import NetNamespace
 from podwire.lab.preflight import check_root
 from podwire.model.errors import InvalidInputError, PodwireError
@@ -42,17 +41,11 @@ def ipam() -> None:
     """
 
 
-_state_dir = click.option(
-    "--state-dir", default=STATE_DIR, show_default=True, help="The ledger's directory."
-)
-_log_dir = click.option(
-    "--log-dir", default="/var/log", show_default=True, help="Of azure-vnet.log."
-)
 _node = click.option("--node", default="", help="A lab's node: its name, or what it ends with.")
 
 
 def _place(command: F) -> F:
-    return _state_dir(_node(lab_option(command)))
+    return at.state_dir(_node(lab_option(command)))
 
 
 def _evidence(command: F) -> F:
@@ -143,7 +136,8 @@ def check(
 @ipam.command()
 @_place
 @_evidence
-@_log_dir
+@at.log_dir
+@at.log_format
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 @output_option
 def gc(
@@ -153,6 +147,7 @@ def gc(
     runtime: str,
     grace: float,
     log_dir: str,
+    log_format: str,
     dry_run: bool,
     output: str,
 ) -> None:
@@ -166,7 +161,7 @@ def gc(
         if dry_run:
             outcomes = [mend.Outcome(one, one.gc, "" if one.gc else mend.LEFT) for one in found]
         else:
-            outcomes = mend.mend(found, keeper, host, _log(log_dir))
+            outcomes = mend.mend(found, keeper, host, _log(log_dir, log_format))
     if output == "json":
         print_json(ipam_text.gc_document(seen, outcomes, dry_run))
     else:
@@ -177,18 +172,25 @@ def gc(
 
 @ipam.command()
 @_place
-@_log_dir
+@at.log_dir
+@at.log_format
 @click.option("--force", is_flag=True, help="Also while its pod is alive; it loses its network.")
 @click.argument("which", metavar="ADDRESS|CONTAINER[/IFNAME]")
 def release(
-    state_dir: str, node: str, layout: LabLayout, log_dir: str, force: bool, which: str
+    state_dir: str,
+    node: str,
+    layout: LabLayout,
+    log_dir: str,
+    log_format: str,
+    force: bool,
+    which: str,
 ) -> None:
     """Free one lease by hand, with its pod's network. A container's id may be shortened."""
     _elsewhere(layout, node)
     with _opened(state_dir) as (keeper, host):
         require_here(keeper)
         lease = mend.chosen(keeper, which)
-        mend.release(keeper, lease, host, _log(log_dir), force=force)
+        mend.release(keeper, lease, host, _log(log_dir, log_format), force=force)
     click.echo(f"released {lease.address or 'the lease'} of {ipam_text.holder(lease)}")
 
 
@@ -210,8 +212,8 @@ def _judged(
     return seen, leaks.findings(seen, now=time.time(), grace=grace)
 
 
-def _log(log_dir: str) -> Log:
-    return Log(os.path.join(log_dir, "azure-vnet.log"))
+def _log(log_dir: str, log_format: str) -> Log:
+    return Log.of(Settings(log_dir=log_dir, log_format=log_format), "azure-vnet")
 
 
 def _elsewhere(layout: LabLayout, node: str) -> None:

@@ -183,12 +183,14 @@ class ApiClient:
         made.setblocking(False)
         try:
             await asyncio.get_running_loop().sock_connect(made, self.address)
-            reader, writer = await asyncio.open_connection(
-                sock=made, ssl=self._tls, server_hostname=self.address[0], limit=_LIMIT
-            )
         except BaseException:
             made.close()
             raise
+        # The loop owns it now: closed here, its number would be another's while the loop still
+        # watches it.
+        reader, writer = await asyncio.open_connection(
+            sock=made, ssl=self._tls, server_hostname=self.address[0], limit=_LIMIT
+        )
         return _Connection(reader, writer)
 
 

@@ -1,4 +1,4 @@
-"""What a booted node is given beside its programs: the CNI plugin and the reader's tools."""
+"""What a booted node is given beside its programs: CNI plugin, its agent, the reader's tools."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _PLACES = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin")
 
 
 def furnish(node: Node) -> None:
-    """Install azure-vnet, crictl, and a docker command where the machine has none."""
-    install_cni(node.root)
+    """Install azure-vnet and its agent, crictl, and a docker command where the machine has none."""
+    install_cni(node.root, shim="auto")
     has_docker = any(Path(one, "docker").exists() for one in _PLACES)
     install_node_tools(node.root, docker=not has_docker)

@@ -17,10 +17,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from podwire.cni.libcni import CACHES
 from podwire.cni.runtime import all_attachments
 from podwire.model.errors import InvalidInputError, UnavailableError
 
-LIBCNI_CACHES = ("/var/lib/cni/results", "/var/lib/cni/cache/results")
 CRICTL = ("crictl", "pods", "-q", "--no-trunc")
 TIMEOUT = 15.0
 _CRI_ID = re.compile(r"[0-9a-f]{64}")
@@ -58,7 +58,7 @@ class Containers:
         return not any(container_id.startswith(one) for one in self.ids)
 
 
-def look(command: Iterable[str] = (), caches: Iterable[str] = LIBCNI_CACHES) -> Containers:
+def look(command: Iterable[str] = (), caches: Iterable[str] = CACHES) -> Containers:
     """What is seen now. command: argv that prints one id a line; crictl when it is empty.
 
     Raises InvalidInputError when the given command fails or prints no ids. crictl may fail: then

@@ -12,12 +12,14 @@ import os
 import py_compile
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from podwire.cni import shims
-from podwire.cni.settings import COOLING_SECONDS, SOCKET, Settings
+from podwire.cni.loglines import FORMATS
+from podwire.cni.settings import COOLING_SECONDS, INTERFACES_FILE, SOCKET, Settings
+from podwire.cni.systemd import UNIT, unit_text
 from podwire.ipam.ledger import STATE_DIR
 from podwire.ipam.wireserver import URL
 from podwire.model.errors import InvalidInputError
@@ -25,8 +27,11 @@ from podwire.model.errors import InvalidInputError
 ROOMS = ("model", "kernel", "ipam", "cni")
 """The node half: all that a plugin imports."""
 CONFLIST = "10-azure.conflist"
+LIB_DIR = "/opt/cni/lib"
 IN_PROCESS = "in-process"
 """Below lib_dir: what the shims become when no agent answers."""
+AGENT = "podwire-agent"
+"""Below lib_dir: the agent with the same code and the same fixed values."""
 _PLUGINS = {
     "azure-vnet": ("podwire.cni.azure_vnet", "AzureVnet"),
     "azure-vnet-ipam": ("podwire.cni.azure_vnet_ipam", "AzureVnetIpam"),
@@ -52,6 +57,18 @@ def plugin():
 
 serve({name!r}, plugin)
 '''
+_AGENT = '''\
+#!/usr/bin/python3 -IS
+"""The plugins' resident agent. Written by Podwire's installer: install anew instead of editing."""
+import sys
+
+sys.path.insert(0, {library!r})
+
+from podwire.cni.agent.main import main
+from podwire.cni.settings import Settings
+
+sys.exit(main(settings={settings!r}, socket={socket!r}))
+'''
 
 
 def install(
@@ -59,15 +76,20 @@ def install(
     *,
     bin_dir: str = "/opt/cni/bin",
     conf_dir: str = "/etc/cni/net.d",
-    lib_dir: str = "/opt/cni/lib",
+    lib_dir: str = LIB_DIR,
     state_dir: str = STATE_DIR,
     log_dir: str = "/var/log",
+    log_format: str = "text",
     mode: str = "bridge",
+    ipam: Mapping[str, str] | None = None,
     wire_server_url: str = URL,
+    interfaces_file: str = INTERFACES_FILE,
     cooling_seconds: float = COOLING_SECONDS,
     shim: str = "none",
     socket: str = SOCKET,
     agent_seconds: float = 10.0,
+    systemd_dir: str = "",
+    agent_options: Sequence[str] = (),
 ) -> None:
     """Put both plugins and the conflist on the node whose root directory is `root`.
 
@@ -75,17 +97,23 @@ def install(
     all; a node that runs an older version may be upgraded under way. shim: what a runtime
     executes: none, the plugins themselves; c, python, or auto (C where it can be had), a shim
     that asks the agent at `socket` and becomes the plugin when it has no answer after
-    `agent_seconds`. Raises InvalidInputError, UnavailableError without a compiler for shim c.
+    `agent_seconds`. ipam: further keys of the conflist's ipam, as in {"environment": "mas"}.
+    systemd_dir: where to put the agent's unit, "" for none; agent_options: its further words.
+    Raises InvalidInputError, UnavailableError without a compiler for shim c.
     """
     if shim != "none" and shim not in shims.KINDS:
         raise InvalidInputError(f"shim {shim!r} is unknown; use none, {', '.join(shims.KINDS)}")
     if mode not in ("bridge", "transparent"):
         raise InvalidInputError(f"CNI mode {mode!r} is unknown; use bridge or transparent")
+    if log_format not in FORMATS:
+        raise InvalidInputError(f"log format {log_format!r} is unknown; use text or json")
     settings = Settings(
         state_dir=state_dir,
         log_dir=log_dir,
+        log_format=log_format,
         wire_server_url=wire_server_url,
         cooling_seconds=cooling_seconds,
+        interfaces_file=interfaces_file,
     )
     library = _install_library(root, lib_dir)
     executables = {name: _executable(name, library, settings) for name in _PLUGINS}
@@ -103,9 +131,14 @@ def install(
             for name in _PLUGINS
         }
         _put(_below(root, place), executables)
+        agent = _AGENT.format(library=library, settings=settings, socket=socket)
+        _put(_below(root, lib_dir), {AGENT: agent.encode()})
         executables = made
+        if systemd_dir:
+            unit = unit_text((f"{lib_dir}/{AGENT}", *agent_options))
+            write_whole(_below(root, systemd_dir) / UNIT, unit.encode(), 0o644)
     _put(_below(root, bin_dir), executables)
-    write_whole(_below(root, conf_dir) / CONFLIST, _conflist(mode), 0o644)
+    write_whole(_below(root, conf_dir) / CONFLIST, _conflist(mode, ipam or {}), 0o644)
     _forget_old_libraries(_below(root, lib_dir), os.path.basename(library))
 
 
@@ -113,10 +146,11 @@ def remove(root: Path, *, bin_dir: str, lib_dir: str) -> None:
     """Take the plugins' executables and their library off the node."""
     for name in _PLUGINS:
         (_below(root, bin_dir) / name).unlink(missing_ok=True)
+    (_below(root, lib_dir) / AGENT).unlink(missing_ok=True)
     in_process = _below(root, lib_dir) / IN_PROCESS
     if in_process.exists():
         shutil.rmtree(in_process)
-    for library in _below(root, lib_dir).glob("podwire-*"):
+    for library in _libraries(_below(root, lib_dir)):
         shutil.rmtree(library)
 
 
@@ -132,13 +166,13 @@ def _put(directory: Path, executables: Mapping[str, bytes]) -> None:
         write_whole(directory / name, text, 0o755)
 
 
-def _conflist(mode: str) -> bytes:
+def _conflist(mode: str, ipam: Mapping[str, str]) -> bytes:
     network = {
         "type": "azure-vnet",
         "mode": mode,
         "bridge": "azure0",
         "ipsToRouteViaHost": ["169.254.20.10"],
-        "ipam": {"type": "azure-vnet-ipam"},
+        "ipam": {"type": "azure-vnet-ipam", **ipam},
     }
     ports = {"type": "portmap", "capabilities": {"portMappings": True}, "snat": True}
     document: dict[str, Any] = {
@@ -194,9 +228,13 @@ def _fill(directory: Path, sources: list[tuple[str, bytes]], library: str) -> No
 
 def _forget_old_libraries(directory: Path, current: str) -> None:
     """All but the current one and the newest other, which calls in flight may still import from."""
-    others = [one for one in directory.glob("podwire-*") if one.name != current]
+    others = [one for one in _libraries(directory) if one.name != current]
     for old in sorted(others, key=lambda one: one.stat().st_mtime)[:-1]:
         shutil.rmtree(old)
+
+
+def _libraries(directory: Path) -> list[Path]:
+    return [one for one in directory.glob("podwire-*") if one.is_dir()]
 
 
 def write_whole(path: Path, text: bytes, mode: int) -> None:

@@ -1,6 +1,6 @@
-"""The plugins' log files: Azure CNI's names, line form and rotation. A log never fails a call.
+"""The plugins' log files: Azure CNI's names and rotation. A log never fails a call.
 
-Source: Azure/azure-container-networking v1.1.8, log/logger*.go (line form, 5 MiB, 8 files).
+Source: Azure/azure-container-networking v1.1.8, log/logger*.go (5 MiB, 8 files).
 """
 
 from __future__ import annotations
@@ -8,27 +8,44 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+
+from podwire.cni.loglines import json_line, text_line
+from podwire.cni.settings import Settings
 
 _LIMIT = 5 << 20
 _FILES = 8
 
 
 class Log:
-    """Lines `YYYY/MM/DD HH:MM:SS [pid] message` at the end of `path`.
+    """Lines at the end of `path`.
 
-    Nothing is opened before the first line. What cannot be written is dropped.
+    Nothing is opened before the first line. What cannot be written is dropped. line: makes one of
+    a message and the time, see `loglines`; limit: bytes from which on the files are shifted.
     """
 
-    def __init__(self, path: str, *, limit: int = _LIMIT) -> None:
+    def __init__(
+        self,
+        path: str,
+        *,
+        limit: int = _LIMIT,
+        line: Callable[[str, float], str] = text_line,
+    ) -> None:
         self._path = path
         self._limit = limit
+        self._line = line
         self._fd: int | None = None
         self._lines: list[str] | None = None
 
+    @classmethod
+    def of(cls, settings: Settings, plugin: str) -> Log:
+        """The log of the plugin (azure-vnet, azure-vnet-ipam) as its installer fixed it."""
+        line = json_line if settings.log_format == "json" else text_line
+        return cls(os.path.join(settings.log_dir, f"{plugin}.log"), line=line)
+
     def write(self, message: str) -> None:
-        line = f"{_stamp()} [{os.getpid()}] {_one_line(message)}\n"
+        line = self._line(message, time.time())
         if self._lines is None:
             self._append(line)
         else:
@@ -78,30 +95,16 @@ class Log:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return
-        if os.stat(self._path).st_ino != os.fstat(fd).st_ino:
-            return
+        try:
+            if os.stat(self._path).st_ino != os.fstat(fd).st_ino:
+                return
+        except FileNotFoundError:
+            return  # shifted, and nobody has written since
         names = [self._path, *(f"{self._path}.{number}" for number in range(1, _FILES))]
         for older, newer in zip(reversed(names), reversed(names[:-1]), strict=False):
             if os.path.exists(newer):
                 os.replace(newer, older)
 
 
-def _stamp() -> str:
-    now = int(time.time())
-    if _last[0] != now:
-        _last[:] = [now, time.strftime("%Y/%m/%d %H:%M:%S", time.localtime(now))]
-    return str(_last[1])
-
-
-_last: list[int | str] = [0, ""]
-
-
 def _open(path: str) -> int:
     return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o664)
-
-
-def _one_line(message: str) -> str:
-    """Without control characters: what a caller sends must not forge lines."""
-    if message.isprintable():
-        return message
-    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in message)

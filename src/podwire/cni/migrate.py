@@ -120,7 +120,7 @@ class _Move:
         self, conf: NetConf, settings: Settings, ledger: Ledger, host: NetNamespace
     ) -> None:
         self.settings, self.ledger, self.host = settings, ledger, host
-        self.log = Log(os.path.join(settings.log_dir, "azure-vnet.log"))
+        self.log = Log.of(settings, "azure-vnet")
         self.request = Request("DEL", config={"name": conf.name, "type": "azure-vnet"})
         self.places: dict[int, NetNamespace] = {}
         self.warnings: list[str] = []

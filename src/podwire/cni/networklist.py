@@ -95,10 +95,11 @@ class NetworkList:
     def require(self, verb: str, version: str) -> None:
         """Raises CniError 1 when the list's version has no such verb."""
         if not self.at_least(version):
+            alone = "" if verb == "GC" else ", or ask one plugin alone by --plugin"
             raise CniError(
                 INCOMPATIBLE_VERSION,
                 f"{self.source}: cniVersion is {self.version}, which has no {verb}; set it to "
-                f"{version} or later",
+                f"{version} or later{alone}",
             )
 
     def configuration(

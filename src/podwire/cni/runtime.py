@@ -11,40 +11,26 @@ import json
 import os
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, replace
 from typing import Any
 
+from podwire.cni import libcni
+from podwire.cni.attachment import Attachment
 from podwire.cni.execute import execute, find
 from podwire.cni.networklist import NetworkList
 from podwire.model.cni import (
     DELEGATE_FAILED,
+    SUPPORTED,
     UNKNOWN_CONTAINER,
     UNSUPPORTED_FIELD,
     CniError,
-    check_container_id,
-    check_ifname,
+    Result,
 )
-from podwire.model.errors import PodwireError
+from podwire.model.errors import InvalidInputError, PodwireError
 
 CACHE_DIR = "/run/podwire/cni"
 """Results of ADD. No attachment outlives a boot."""
 BIN_DIR = "/opt/cni/bin"
-
-
-@dataclass(frozen=True, slots=True)
-class Attachment:
-    """One interface of one container. args: CNI_ARGS; capabilities: name to runtimeConfig value."""
-
-    container_id: str
-    netns: str
-    ifname: str = "eth0"
-    args: str = ""
-    capabilities: Mapping[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        """Raises CniError 4: the names become a file's too."""
-        check_container_id(self.container_id)
-        check_ifname(self.ifname)
 
 
 class Runtime:
@@ -56,6 +42,19 @@ class Runtime:
         self.network = network
         self._bin_dirs = bin_dirs
         self._cache_dir = cache_dir
+
+    def alone(self, kind: str) -> Runtime:
+        """Of the network the plugin `kind` by itself, in the newest version that it knows: for
+        lists that are older than a verb. Raises InvalidInputError, CniError."""
+        found = [one for one in self.network.plugins if one["type"] == kind]
+        if not found:
+            have = ", ".join(one["type"] for one in self.network.plugins)
+            raise InvalidInputError(f"{self.network.source} has no plugin {kind!r}; it has {have}")
+        one = replace(self.network, plugins=tuple(found[:1]))
+        dirs = {"bin_dirs": self._bin_dirs, "cache_dir": self._cache_dir}
+        known = Runtime(one, **dirs).versions()[kind]
+        newest = next((v for v in reversed(SUPPORTED) if v in known), one.version)
+        return Runtime(replace(one, version=newest), **dirs)
 
     def add(self, attachment: Attachment) -> dict[str, Any]:
         """The last plugin's result. When one fails, what the ones before it made is removed.
@@ -92,9 +91,10 @@ class Runtime:
             os.unlink(self._file(attachment))
 
     def check(self, attachment: Attachment) -> None:
-        """Raises CniError; 3 when this runtime added no such attachment."""
+        """Also of what libcni keeps, for other runtimes. Raises CniError; 3 for an attachment that
+        nobody added."""
         self.network.require("CHECK", "0.4.0")
-        cached = self._read(attachment)
+        cached = self._read(attachment) or libcni.kept(self.network.name, attachment)
         if cached is None:
             raise CniError(
                 UNKNOWN_CONTAINER,
@@ -103,8 +103,11 @@ class Runtime:
             )
         if self.network.disable_check:
             return
+        attachment, previous = _completed(attachment, cached[0]), cached[1]
+        if previous.get("cniVersion", self.network.version) != self.network.version:
+            previous = Result.from_json(previous).to_json(self.network.version)
         for plugin in self.network.plugins:
-            self._run("CHECK", plugin, _completed(attachment, cached[0]), cached[1])
+            self._run("CHECK", plugin, attachment, previous)
 
     def gc(self, keep: set[tuple[str, str]]) -> list[Attachment]:
         """Delete the known attachments that are not kept, then let each plugin collect its own.

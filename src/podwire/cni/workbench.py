@@ -5,7 +5,6 @@ The agent has one that lasts (`agent/resident.py`). Must not know what a call do
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
@@ -41,7 +40,7 @@ class Workbench:
         )
 
     def log(self, plugin: str) -> Log:
-        return Log(os.path.join(self.settings.log_dir, f"{plugin}.log"))
+        return Log.of(self.settings, plugin)
 
     def finish(self, work: Callable[[], None]) -> None:
         """Do what the caller need not wait for, where somebody is there to do it afterwards."""

@@ -17,6 +17,7 @@ from dnslib import DNSRecord
 
 from podwire.cluster import bootstrap, containerd, control_plane, kube_proxy, kubelet, registry
 from podwire.cluster.api_client import ApiClient
+from podwire.cluster.cni_agent import agent_program
 from podwire.cluster.furnish import furnish
 from podwire.cluster.images.build import build_images
 from podwire.cluster.images.store import ImageSet
@@ -51,6 +52,8 @@ from podwire.vnet.servers import serve
 
 DAEMONS = (*containerd.PACKAGES, "etcd-server")
 """Debian packages that are unpacked into the cache, never installed: each starts a service."""
+OWN = Path(sys.executable).with_name("podwire")
+"""The command, for people: on the machine and on the nodes."""
 _DNS_TIMEOUT = 60.0
 _WORKLOAD_TIMEOUT = 120.0
 
@@ -116,8 +119,7 @@ class Builder:
 
         self._binaries = await asyncio.to_thread(find)
         self.parts.kubernetes = self._binaries.version
-        own = Path(sys.executable).with_name("podwire")
-        for program in (self._binaries.program("kubectl"), own):
+        for program in (self._binaries.program("kubectl"), OWN):
             link = self.layout.run / "bin" / program.name
             link.parent.mkdir(exist_ok=True)
             link.unlink(missing_ok=True)
@@ -233,7 +235,7 @@ class Builder:
         await bootstrap.apply_bootstrap(self._client, yaml.safe_load_all(dns))
 
     async def boot_node(self, number: int) -> None:
-        """Namespaces, files, eth0, Docker API, containerd."""
+        """Namespaces, files, eth0, Docker API, CNI agent, containerd."""
         nic = self._nics[number]
         assert self.parts.fabric is not None
         node = Node(
@@ -242,12 +244,16 @@ class Builder:
             self.lab.cgroups,
             ip=nic.primary,
             inside=(self._binaries.directory,),
-            steps=(*self._containerd_steps(), *self._kubelet_steps(nic)),
+            steps=(
+                containerd.program_link(OWN),
+                *self._containerd_steps(),
+                *self._kubelet_steps(nic),
+            ),
         )
         lab_node = LabNode(node, nic, self.parts.fabric, self.lab.supervisor, furnish)
         self.parts.nodes[nic.name] = lab_node
         await lab_node.boot()
-        await lab_node.start(containerd.containerd_program)
+        await lab_node.start(agent_program, containerd.containerd_program)
 
     def _containerd_steps(self) -> tuple[Any, ...]:
         local = f"http://{API_ADDRESS}:{REGISTRY_PORT}"

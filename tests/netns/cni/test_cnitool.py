@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from podwire.cni.attachment import Attachment
 from podwire.cni.networklist import NetworkList
-from podwire.cni.runtime import Attachment, Runtime
+from podwire.cni.runtime import Runtime
 
 from .node import CONFIG, Answer, Node, reach
 
@@ -71,6 +72,10 @@ def test_the_reference_plugins_chained_behind_ours(chained: Node, version: str) 
     else:
         refused = podwire(chained, "check", *where, conf=conf)
         assert "cniVersion is 0.3.0, which has no CHECK; set it to 0.4.0" in refused.stderr
+        alone = podwire(chained, "check", *where, "--plugin", "azure-vnet", conf=conf)
+        assert (alone.status, "mtu" in alone.stderr) == (1, True)
+        assert "has no plugin 'x'" in podwire(chained, "status", "--plugin=x", conf=conf).stderr
+        assert podwire(chained, "status", "--plugin=azure-vnet", conf=conf).status == 0
     again = podwire(chained, "add", *where, conf=conf)
     assert (again.status, "delete it first" in again.stderr) == (1, True)
 

@@ -47,7 +47,7 @@ def test_a_command_for_a_labs_node_is_run_there_word_for_word(
     ((lab, node, argv),) = entered
     assert (lab, node) == ("two", "1")
     assert argv[:4] == ["-I", "-m", "podwire.cli.main", "ipam"]
-    everywhere = ("--state-dir=/s", "--output=text", "--log-dir=/var/log")
+    everywhere = ("--state-dir=/s", "--output=text", "--log-dir=/var/log", "--log-format=text")
     assert "--state-dir=/s" in argv
     told = [one for one in argv[4:] if one not in everywhere]
     assert told == [*there, "--", *(["10.1.0.5"] if "release" in words else [])]

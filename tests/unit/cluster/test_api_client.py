@@ -1,5 +1,6 @@
 import asyncio
 import json
+import socket
 import ssl
 
 import pytest
@@ -186,3 +187,26 @@ def test_server_of_another_authority_is_not_trusted(pki, tmp_path):
     mixed = Credential(admin.certificate, admin.key, other.ca)
     with pytest.raises(UnavailableError, match="CERTIFICATE_VERIFY_FAILED"):
         talk(pki, [[answer({})]], lambda client: client.get("/x"), mixed)
+
+
+def test_a_connection_given_up_as_it_is_made_takes_nobody_elses_number(pki, monkeypatch):
+    """The deadline passes in the moment in which the handshake has ended: the loop still watches
+    the socket, so its number must not be free."""
+    open_connection, made = asyncio.open_connection, []
+
+    async def too_late(**given):
+        made.append(await open_connection(**given))
+        raise TimeoutError
+
+    async def call(client):
+        monkeypatch.setattr(asyncio, "open_connection", too_late)
+        with pytest.raises(UnavailableError, match="no answer within"):
+            await client.get("/x")
+        others = [socket.socket() for _ in range(5)]
+        for one in others:
+            asyncio.get_running_loop().add_reader(one, lambda: None)
+            asyncio.get_running_loop().remove_reader(one)
+            one.close()
+        made[0][1].close()
+
+    talk(pki, [[]], call)

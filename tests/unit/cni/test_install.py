@@ -72,16 +72,20 @@ def test_what_is_installed_runs_alone(tmp_path: Path) -> None:
     assert not (tmp_path / "state").exists()
 
 
-def test_again_changes_nothing_and_an_upgrade_keeps_the_version_before(tmp_path: Path) -> None:
-    install(tmp_path)
+@pytest.mark.parametrize("shim", ["none", "python"])
+def test_again_changes_nothing_and_an_upgrade_keeps_the_version_before(
+    tmp_path: Path, shim: str
+) -> None:
+    install(tmp_path, shim=shim)
     libraries = tmp_path / "opt/cni/lib"
-    (current,) = libraries.iterdir()
+    (current,) = libraries.glob("podwire-????????????")
     inode = current.stat().st_ino
     for age, name in enumerate(("podwire-old", "podwire-older", "podwire-oldest")):
         (libraries / name).mkdir()
         os.utime(libraries / name, (1000 - age, 1000 - age))
-    install(tmp_path)
-    assert {one.name for one in libraries.iterdir()} == {current.name, "podwire-old"}
+    install(tmp_path, shim=shim)
+    kept = {one.name for one in libraries.iterdir()} - {"podwire-agent", "in-process"}
+    assert kept == {current.name, "podwire-old"}
     assert current.stat().st_ino == inode
 
 

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import json
 import os
 import re
 from pathlib import Path
 
 from podwire.cni.log import Log
+from podwire.cni.settings import Settings
 
 
 def test_a_line_has_azure_cnis_form(tmp_path: Path) -> None:
@@ -47,3 +49,32 @@ def test_a_log_opened_before_another_rotated_loses_nothing(tmp_path: Path) -> No
     early.write("third")
     assert "second" in path.read_text()
     assert "third" in (tmp_path / "log.1").read_text()
+
+
+def test_json_lines_on_request(tmp_path: Path) -> None:
+    settings = Settings(log_dir=str(tmp_path), log_format="json")
+    Log.of(settings, "azure-vnet").write("[net] Created.")
+    assert json.loads((tmp_path / "azure-vnet.log").read_text())["msg"] == "Created."
+
+
+def test_many_writers_rotate_and_lose_no_line(tmp_path: Path) -> None:
+    """A Log per line, as a call has one of its own."""
+    path = tmp_path / "log"
+    children = [_forked_writer(path, f"writer {number}", 60) for number in range(6)]
+    assert [os.waitpid(one, 0)[1] for one in children] == [0] * 6
+    files = sorted(tmp_path.iterdir())
+    assert 2 <= len(files) <= 8
+    lines = [line.split("] ")[1] for one in files for line in one.read_text().splitlines()]
+    wanted = [f"writer {number} line {line}" for number in range(6) for line in range(60)]
+    assert sorted(lines) == sorted(wanted)
+
+
+def _forked_writer(path: Path, name: str, lines: int) -> int:
+    child = os.fork()
+    if child == 0:
+        try:
+            for number in range(lines):
+                Log(str(path), limit=3000).write(f"{name} line {number}")
+        finally:
+            os._exit(0)
+    return child

@@ -13,26 +13,37 @@ import socket
 import sys
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from types import FrameType
 
+import podwire.ipam.sources  # noqa: F401  late elsewhere: an upgrade may take the files away
 from podwire.cni.agent.server import CallServer, listen, serve_text
 from podwire.cni.agent.work import Work
+from podwire.cni.loglines import FORMATS
 from podwire.cni.settings import SOCKET, Settings
-from podwire.ipam.ledger import STATE_DIR
-from podwire.ipam.wireserver import URL
 from podwire.model.errors import PodwireError
 
 RECOVER_EVERY = 30.0
 _LAST_CALLS = 10.0
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Serve until SIGTERM. Exit status 0, 1 when it cannot start."""
-    options = _parser().parse_args(argv)
-    settings = Settings(
+def main(
+    argv: Sequence[str] | None = None, *, settings: Settings | None = None, socket: str = SOCKET
+) -> int:
+    """Serve until SIGTERM. Exit status 0, 1 when it cannot start.
+
+    settings, socket: what the installer fixed; the words of argv go before.
+    """
+    fixed = settings or Settings()
+    options = _parser(fixed, socket).parse_args(argv)
+    settings = replace(
+        fixed,
         state_dir=options.state_dir,
         log_dir=options.log_dir,
+        log_format=options.log_format,
         wire_server_url=options.wire_server_url,
+        interfaces_file=options.interfaces_file,
+        cooling_seconds=options.cooling,
     )
     try:
         run(settings, options.socket, options.metrics_socket, options.metrics_port)
@@ -57,6 +68,7 @@ def run(settings: Settings, path: str, metrics_socket: str = "", metrics_port: i
     for listener in _metrics_listeners(metrics_socket, metrics_port):
         _background(serve_text, listener, work.exposition)
     _background(_recover, work, ended)
+    _background(_stay_watched, ended)
     gc.freeze()
     notify("READY=1")
     server.serve()
@@ -73,6 +85,13 @@ def notify(state: str) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as teller:
         teller.connect("\0" + path[1:] if path.startswith("@") else path)
         teller.send(state.encode())
+
+
+def _stay_watched(ended: threading.Event) -> None:
+    """Tell systemd now and then that this process runs, if it asks (sd_watchdog_enabled(3))."""
+    seconds = int(os.environ.get("WATCHDOG_USEC", "0")) / 1e6
+    while seconds and not ended.wait(seconds / 2):
+        notify("WATCHDOG=1")
 
 
 def _recover(work: Work, ended: threading.Event) -> None:
@@ -104,12 +123,16 @@ def _background(work: object, *args: object) -> None:
     threading.Thread(target=work, args=args, daemon=True).start()
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="podwire agent run", description=__doc__)
-    parser.add_argument("--state-dir", default=STATE_DIR)
-    parser.add_argument("--socket", default=SOCKET)
-    parser.add_argument("--log-dir", default="/var/log")
-    parser.add_argument("--wire-server-url", default=URL)
+def _parser(fixed: Settings, socket: str) -> argparse.ArgumentParser:
+    """`podwire agent run` has the same options, and says what they are for."""
+    parser = argparse.ArgumentParser(prog="podwire-agent", description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--state-dir", default=fixed.state_dir)
+    parser.add_argument("--socket", default=socket)
+    parser.add_argument("--log-dir", default=fixed.log_dir)
+    parser.add_argument("--log-format", choices=FORMATS, default=fixed.log_format)
+    parser.add_argument("--wire-server-url", default=fixed.wire_server_url)
+    parser.add_argument("--interfaces-file", default=fixed.interfaces_file)
+    parser.add_argument("--cooling", type=float, default=fixed.cooling_seconds)
     parser.add_argument("--metrics-socket", default="")
     parser.add_argument("--metrics-port", type=int, default=0, help="on loopback; 0: none")
     return parser

@@ -74,7 +74,7 @@ class Work:
         next call, which knows where that plugin is. Raises PodwireError."""
         if not os.path.exists(os.path.join(self._settings.state_dir, FILE)):
             return 0
-        log = Log(os.path.join(self._settings.log_dir, "azure-vnet.log"))
+        log = Log.of(self._settings, "azure-vnet")
         done = 0
         with NetNamespace.current() as host, self._ledger() as ledger:
             for lease in ledger.abandoned():
