@@ -20,7 +20,17 @@ from podwire.cni.migrate import migrate, uninstall
 from podwire.kernel.netns import NetNamespace
 from podwire.model.errors import InvalidInputError
 
-from .node import CONFIG, GATEWAY, NIC_MAC, NODE_IP, WIRE_SERVER, Node, Pod, inside, reach
+from .node import (
+    CONFIG,
+    GATEWAY,
+    NODE_IP,
+    WIRE_SERVER,
+    Node,
+    Pod,
+    deliver_by_table,
+    reach,
+    set_mode,
+)
 
 OTHER = {"bridge": "transparent", "transparent": "bridge"}
 PLATFORM = {f"{one} via {GATEWAY} dev eth0" for one in (WIRE_SERVER, "169.254.169.254")}
@@ -28,10 +38,8 @@ PLATFORM = {f"{one} via {GATEWAY} dev eth0" for one in (WIRE_SERVER, "169.254.16
 
 @pytest.fixture
 def live(node: Node) -> Node:
-    """With Azure's host routes, and a fabric that delivers frames for pods to the NIC's MAC."""
-    for last in range(5, 35):
-        neighbour = (f"10.220.2.{last}", "lladdr", NIC_MAC, "nud", "permanent", "dev", "fab0")
-        inside(node.fabric, ["ip", "neigh", "replace", *neighbour])
+    """With Azure's host routes and fabric."""
+    deliver_by_table(node)
     for one in PLATFORM:
         node.run("ip", "route", "add", *one.split())
     return node
@@ -43,9 +51,7 @@ def conflist(node: Node) -> Path:
 
 def wired(node: Node, mode: str, count: int = 2) -> list[Pod]:
     """Pods in `mode`, which the conflist says too."""
-    document = json.loads(conflist(node).read_text())
-    document["plugins"][0]["mode"] = mode
-    conflist(node).write_text(json.dumps(document))
+    set_mode(node, mode)
     pods = []
     for number in range(count):
         pod = node.pod(f"{number:064x}")
