@@ -45,6 +45,8 @@ from podwire.model.wiring import (
 )
 
 _JOURNAL = "migration"
+_ASIDE = "uninstalling"
+"""After its name, the conflist of a node that an uninstallation works on, or died on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +93,9 @@ def uninstall(
     UnavailableError when DNS could not be moved: the node is still wired then, but for its pods.
     """
     conflist = Path(conf_dir) / install.CONFLIST
-    text = conflist.read_bytes() if conflist.exists() else b""
-    conf = _read(conflist)[1] if text else NetConf("azure", mode=BRIDGE)
+    aside = conflist.with_name(f"{install.CONFLIST}.{_ASIDE}")  # no runtime's, but the next call's
+    known = next((one for one in (conflist, aside) if one.exists()), None)
+    conf = _read(known)[1] if known else NetConf("azure", mode=BRIDGE, bridge=modes.DEFAULT_BRIDGE)
     with _node(conf, settings) as move:
         before = modes.node_mode(move.ledger, move.host, conf.bridge)
         wired = [one for one in move.ledger.leases() if one.host_link]
@@ -101,7 +104,8 @@ def uninstall(
                 f"{len(wired)} pods are wired ({_names(wired)}); drain the node first, or use "
                 "--force: they lose their network"
             )
-        conflist.unlink(missing_ok=True)  # first of all: no new pods
+        if conflist.exists():
+            conflist.replace(aside)  # first of all: no new pods
         for lease in wired:
             pods.remove(move.ledger, lease, move.request, move.host, move.log)
         if before not in ("", TRANSPARENT):
@@ -109,11 +113,12 @@ def uninstall(
                 move.begin(TRANSPARENT)
                 move.release_card(before)
             except UnavailableError:
-                if text:
-                    install.write_whole(conflist, text, 0o644)
+                if aside.exists():
+                    aside.replace(conflist)
                 raise
         modes.set_node_mode(move.ledger, "")
         install.remove(Path("/"), bin_dir=bin_dir, lib_dir=lib_dir)
+        aside.unlink(missing_ok=True)
     return Moved(before, "", len(wired), ())
 
 
