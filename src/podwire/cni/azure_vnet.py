@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from typing import Any
 
-from podwire.cni import delegate, gc, modes, pods, status
+from podwire.cni import delegate, execute, gc, modes, pods, status
 from podwire.cni.addresses import DNS, ipam_result, refresh, take
 from podwire.cni.gotext import config_text, request_text, result_text
 from podwire.cni.node import DEFAULT_BRIDGE, Node, find_node, known_node, wire_node
@@ -286,10 +286,13 @@ def _details(error: BaseException) -> str:
 
 
 def _give_back_unknown(request: Request) -> None:
-    """A foreign IPAM plugin hears of a DEL also when no lease tells that it gave an address."""
+    """A foreign IPAM plugin hears of a DEL also when no lease tells that it gave an address.
+
+    One that is not there gave none: an ADD that failed for that must be removable.
+    """
     ipam = request.config.get("ipam")
     kind = ipam.get("type") if isinstance(ipam, dict) else None
-    if isinstance(kind, str) and kind not in ("", OWN_IPAM):
+    if isinstance(kind, str) and kind not in ("", OWN_IPAM) and execute.find(kind, request.path):
         delegate.call(kind, "DEL", request)
 
 
