@@ -89,7 +89,7 @@ def test_served_with_the_ipam_plugin_that_the_list_names(chained: Node, variant:
     ],
 )
 def test_refused_before_anything(chained: Node, variant: str, said: str) -> None:
-    before = chained.run("ip", "addr")
+    before = chained.run("ip", "-4", "addr")
     runtime, pod = network(chained, variant), chained.pod("a" * 64)
     with chained.netns.entered():
         with pytest.raises(CniError) as refused:
@@ -97,7 +97,7 @@ def test_refused_before_anything(chained: Node, variant: str, said: str) -> None
         runtime.delete(attachment(pod))  # as a runtime ends a failed ADD
     assert refused.value.code == 7
     assert said in refused.value.msg
-    assert chained.run("ip", "addr") == before
+    assert chained.run("ip", "-4", "addr") == before
 
 
 def test_a_pods_identity_in_any_order_of_its_arguments(node: Node) -> None:
