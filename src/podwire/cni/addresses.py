@@ -6,6 +6,7 @@ Must not know how a pod is wired.
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Callable
 from contextlib import suppress
 
 from podwire.cni import delegate
@@ -19,6 +20,7 @@ from podwire.ipam.source import Source
 from podwire.model.cni import (
     DELEGATE_FAILED,
     FAILED,
+    INVALID_CONFIG,
     TRY_AGAIN,
     CniError,
     Dns,
@@ -76,15 +78,27 @@ def _refresh_beside(source: Source, settings: Settings, log: Log) -> None:
         log.write(f"[ipam] {error}")
 
 
+NEEDS_LINK = frozenset({"dhcp"})
+"""IPAM plugins that ask for the address through the pod's link, which must be there before."""
+
+
 def take(
-    ledger: Ledger, holder: Holder, request: Request, settings: Settings, *, mac: str = ""
+    ledger: Ledger,
+    holder: Holder,
+    request: Request,
+    settings: Settings,
+    *,
+    mac: str = "",
+    link: Callable[[], None],
+    undo: Callable[[Lease], object],
 ) -> Lease:
     """A pending lease with an address; or the attached one that the holder has already.
 
-    Raises CniError with the text that azure-vnet gives its caller.
+    Of another IPAM plugin: link makes the pod's link when that one needs it, undo takes away all
+    of a lease that got no address. Raises CniError with the text that azure-vnet gives its caller.
     """
     if holder.ipam != OWN_IPAM:
-        return _delegated(ledger, holder, request)
+        return _delegated(ledger, holder, request, link, undo)
     try:
         subnet, address = wanted(request)
         return ledger.allocate(
@@ -123,13 +137,27 @@ def ipam_result(lease: Lease, nameservers: tuple[str, ...] = ()) -> Result:
     )
 
 
-def _delegated(ledger: Ledger, holder: Holder, request: Request) -> Lease:
+def _delegated(
+    ledger: Ledger,
+    holder: Holder,
+    request: Request,
+    link: Callable[[], None],
+    undo: Callable[[Lease], object],
+) -> Lease:
     """The lease is journalled first, so that a death in between gives the address back."""
     delegate.find(holder.ipam, request.path)
+    if holder.ipam in NEEDS_LINK and not holder.bridge:
+        raise CniError(
+            INVALID_CONFIG,
+            f"network configuration: ipam.type is {holder.ipam!r}, which asks on the pod's link; "
+            "in transparent mode no broadcast leaves it: set mode to bridge, or another ipam.type",
+        )
     lease = ledger.reserve(holder)
     if lease.state == ATTACHED:
         return lease
     try:
+        if holder.ipam in NEEDS_LINK:
+            link()
         result = delegate.call(holder.ipam, "ADD", request)
         one = next((ip for ip in (result.ips if result else ()) if ip.family == "4"), None)
         if one is None:
@@ -140,6 +168,5 @@ def _delegated(ledger: Ledger, holder: Holder, request: Request) -> Lease:
         return ledger.assign(lease, one.address.partition("/")[0], subnet, one.gateway)
     except BaseException:
         with suppress(PodwireError):  # not given back: the lease stays, and is recovered later
-            give_back(lease, request)
-            ledger.free(lease)
+            undo(lease)
         raise

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from podwire.cni import delegate, execute, gc, modes, pods, status
@@ -135,10 +136,10 @@ class AzureVnet:
             restore=lambda: pods.restore(ledger, places[HOST], self._log),
         )
         holder = _holder(request, conf, node.bridge)
-        lease = self._take(request, conf, ledger, holder, node, places[HOST])
+        lease = self._take(request, conf, ledger, holder, node, places)
         if not lease.subnet:  # the kernel told of it, and the wire server lists it no more
             pods.remove(ledger, lease, request, places[HOST], self._log)
-            lease = self._take(request, conf, ledger, holder, node, places[HOST])
+            lease = self._take(request, conf, ledger, holder, node, places)
         if lease.state == ATTACHED:
             have = pods.wiring_of(lease, node)
             if lease.container_id and not diff(have, observe(have, places)):
@@ -166,19 +167,27 @@ class AzureVnet:
         ledger: Ledger,
         holder: Holder,
         node: Node,
-        host: NetNamespace,
+        places: dict[str, NetNamespace],
     ) -> Lease:
         """An address for the pod, from what pods that are gone still hold when nothing is free."""
         subnet = ledger.pool().subnet or node.uplink.addresses[0]
         self._log.write(f"[cni-net] Found network {conf.name} with subnet {subnet}.")
         self._log.write(f"[cni] Calling plugin {holder.ipam} ADD nwCfg:{config_text(conf)}.")
+        host = places[HOST]
+        take_one = partial(
+            take,
+            *(ledger, holder, request, self._settings),
+            mac=node.uplink.mac,
+            link=lambda: pods.wire_link(holder, node, places),
+            undo=lambda lease: pods.remove(ledger, lease, request, host, self._log),
+        )
         try:
-            lease = take(ledger, holder, request, self._settings, mac=node.uplink.mac)
+            lease = take_one()
         except CniError as error:
             if not self._is_released(error, request, ledger, host):
                 self._log.write(f"[cni] Plugin {holder.ipam} returned err:{error}.")
                 raise
-            lease = take(ledger, holder, request, self._settings, mac=node.uplink.mac)
+            lease = take_one()
         told = result_text(ipam_result(lease, conf.dns.nameservers), interfaces=False)
         self._log.write(f"[cni] Plugin {holder.ipam} returned result:{told}, err:<nil>.")
         return lease

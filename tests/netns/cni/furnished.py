@@ -7,7 +7,9 @@ test's own lie over /etc, and a tmpfs is at /run. The machine sees none of it, a
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from podwire.cluster.packages import unpack
@@ -62,6 +64,27 @@ def furnish(
         node.mounts = int(child)
     joined = ("--mount", "--pid") if own_pids else ("--mount",)
     node.entry = ("nsenter", f"--target={node.mounts}", *joined, f"--net={node.netns.path}")
+
+
+@contextmanager
+def program(node: Node, *argv: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Runs on the node until the end of the block; what it says is in programs.log."""
+    with (node.directory / "programs.log").open("ab") as log:
+        tied = ("setpriv", "--pdeathsig", "KILL", "--")
+        process = subprocess.Popen([*tied, *node.entry, *argv], stdout=log, stderr=log)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def wait_for(node: Node, *argv: str) -> None:
+    """Until the command works on the node."""
+    deadline = time.monotonic() + 30
+    while subprocess.run([*node.entry, *argv], capture_output=True, check=False).returncode:
+        assert time.monotonic() < deadline, (node.directory / "programs.log").read_text()
+        time.sleep(0.02)
 
 
 def _end(first: subprocess.Popen[str]) -> None:

@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -26,7 +25,7 @@ from podwire.cni.azure_vnet import AzureVnet
 from podwire.cni.migrate import migrate, uninstall
 from podwire.model.cni import Request
 
-from .furnished import furnish
+from .furnished import furnish, program, wait_for
 from .node import (
     CONFIG,
     NODE_IP,
@@ -141,25 +140,6 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
         found = Machine(node, bus, service)
         assert found.dns("eth0") == SETTINGS
         yield found
-
-
-@contextmanager
-def program(node: Node, *argv: str) -> Iterator[subprocess.Popen[bytes]]:
-    with (node.directory / "programs.log").open("ab") as log:
-        tied = ("setpriv", "--pdeathsig", "KILL", "--")
-        process = subprocess.Popen([*tied, *node.entry, *argv], stdout=log, stderr=log)
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-
-
-def wait_for(node: Node, *argv: str) -> None:
-    deadline = time.monotonic() + 30
-    while subprocess.run([*node.entry, *argv], capture_output=True, check=False).returncode:
-        assert time.monotonic() < deadline, (node.directory / "programs.log").read_text()
-        time.sleep(0.02)
 
 
 @contextmanager
