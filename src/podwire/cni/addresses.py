@@ -9,7 +9,7 @@ import ipaddress
 from collections.abc import Callable
 from contextlib import suppress
 
-from podwire.cni import delegate
+from podwire.cni import delegate, execute
 from podwire.cni.background import in_background
 from podwire.cni.log import Log
 from podwire.cni.settings import Settings
@@ -83,22 +83,12 @@ NEEDS_LINK = frozenset({"dhcp"})
 
 
 def take(
-    ledger: Ledger,
-    holder: Holder,
-    request: Request,
-    settings: Settings,
-    *,
-    mac: str = "",
-    link: Callable[[], None],
-    undo: Callable[[Lease], object],
+    ledger: Ledger, holder: Holder, request: Request, settings: Settings, *, mac: str = ""
 ) -> Lease:
-    """A pending lease with an address; or the attached one that the holder has already.
+    """A pending lease with an address of our own; or the attached one that the holder has already.
 
-    Of another IPAM plugin: link makes the pod's link when that one needs it, undo takes away all
-    of a lease that got no address. Raises CniError with the text that azure-vnet gives its caller.
+    Raises CniError with the text that azure-vnet gives its caller.
     """
-    if holder.ipam != OWN_IPAM:
-        return _delegated(ledger, holder, request, link, undo)
     try:
         subnet, address = wanted(request)
         return ledger.allocate(
@@ -127,6 +117,17 @@ def give_back(lease: Lease, request: Request) -> None:
     delegate.call(lease.ipam, "DEL", request, holder)
 
 
+def give_back_unknown(request: Request) -> None:
+    """A foreign IPAM plugin hears of a DEL also when no lease tells that it gave an address.
+
+    One that is not there gave none: an ADD that failed for that must be removable.
+    """
+    ipam = request.config.get("ipam")
+    kind = ipam.get("type") if isinstance(ipam, dict) else None
+    if isinstance(kind, str) and kind not in ("", OWN_IPAM) and execute.find(kind, request.path):
+        delegate.call(kind, "DEL", request)
+
+
 def ipam_result(lease: Lease, nameservers: tuple[str, ...] = ()) -> Result:
     """What azure-vnet-ipam answers for a lease."""
     everything = "::/0" if ":" in lease.address else "0.0.0.0/0"
@@ -137,14 +138,19 @@ def ipam_result(lease: Lease, nameservers: tuple[str, ...] = ()) -> Result:
     )
 
 
-def _delegated(
+def take_from_plugin(
     ledger: Ledger,
     holder: Holder,
     request: Request,
+    *,
     link: Callable[[], None],
     undo: Callable[[Lease], object],
 ) -> Lease:
-    """The lease is journalled first, so that a death in between gives the address back."""
+    """As `take`, of the holder's IPAM plugin.
+
+    link makes the pod's link, for a plugin that needs it; undo takes away all of a lease that got
+    no address. The lease is journalled first, so that a death in between gives the address back.
+    """
     delegate.find(holder.ipam, request.path)
     if holder.ipam in NEEDS_LINK and not holder.bridge:
         raise CniError(

@@ -9,11 +9,17 @@ import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
-from podwire.cni import delegate, execute, gc, modes, pods, status
-from podwire.cni.addresses import DNS, ipam_result, refresh, take
+from podwire.cni import gc, modes, pods, status
+from podwire.cni.addresses import (
+    DNS,
+    give_back_unknown,
+    ipam_result,
+    refresh,
+    take,
+    take_from_plugin,
+)
 from podwire.cni.gotext import config_text, request_text, result_text
 from podwire.cni.node import DEFAULT_BRIDGE, Node, find_node, known_node, wire_node
 from podwire.cni.settings import Settings
@@ -174,13 +180,16 @@ class AzureVnet:
         self._log.write(f"[cni-net] Found network {conf.name} with subnet {subnet}.")
         self._log.write(f"[cni] Calling plugin {holder.ipam} ADD nwCfg:{config_text(conf)}.")
         host = places[HOST]
-        take_one = partial(
-            take,
-            *(ledger, holder, request, self._settings),
-            mac=node.uplink.mac,
-            link=lambda: pods.wire_link(holder, node, places),
-            undo=lambda lease: pods.remove(ledger, lease, request, host, self._log),
-        )
+
+        def take_one() -> Lease:
+            if holder.ipam == OWN_IPAM:
+                return take(ledger, holder, request, self._settings, mac=node.uplink.mac)
+            return take_from_plugin(
+                *(ledger, holder, request),
+                link=lambda: pods.wire_link(holder, node, places),
+                undo=lambda lease: pods.remove(ledger, lease, request, host, self._log),
+            )
+
         try:
             lease = take_one()
         except CniError as error:
@@ -232,7 +241,7 @@ class AzureVnet:
             time.sleep(0.02)
         self._log.write(f"[cni-net] Endpoint {label} holds no address.")
         pods.unwire_link(host_veth_name(*names), request.ifname, host)
-        _give_back_unknown(request)
+        give_back_unknown(request)
 
     def _attached(self, request: Request, conf: NetConf, ledger: Ledger) -> Lease:
         mac = pod_mac(conf.name, request.container_id, request.ifname)
@@ -292,17 +301,6 @@ class AzureVnet:
 
 def _details(error: BaseException) -> str:
     return f" ({error.details})" if isinstance(error, CniError) and error.details else ""
-
-
-def _give_back_unknown(request: Request) -> None:
-    """A foreign IPAM plugin hears of a DEL also when no lease tells that it gave an address.
-
-    One that is not there gave none: an ADD that failed for that must be removable.
-    """
-    ipam = request.config.get("ipam")
-    kind = ipam.get("type") if isinstance(ipam, dict) else None
-    if isinstance(kind, str) and kind not in ("", OWN_IPAM) and execute.find(kind, request.path):
-        delegate.call(kind, "DEL", request)
 
 
 def _refuse_other_modes(conf: NetConf) -> None:
