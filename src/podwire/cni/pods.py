@@ -87,9 +87,7 @@ def remove(
     left = Wiring()
     if claimed.address and (claimed.host_link or claimed.mac):
         left = _cut(claimed, host, log)
-    elif (
-        claimed.bridge and claimed.ipam in NEEDS_LINK
-    ):  # made for an IPAM plugin that gave no address
+    elif claimed.bridge and claimed.ipam in NEEDS_LINK:  # its plugin gave no address
         left = Wiring.of([Veth(HOST, claimed.host_link, POD, claimed.ifname)])
     log.write(f"Releasing ipv4 address :{claimed.address} pool: {claimed.subnet}")
     log.write(f"[cni] Calling plugin {claimed.ipam} DEL.")

@@ -141,6 +141,15 @@ def test_a_host_port(podman: Node, mode: str) -> None:
     assert "8080" not in node.run("iptables-save", "-t", "nat")
 
 
+def test_an_asked_address(podman: Node) -> None:
+    node = podman
+    run(node, "one", "sleep", "1000", options=("--ip", "10.220.2.9"))
+    assert networks(node, "one")["IPAddress"] == "10.220.2.9"
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        run(node, "two", "sleep", "1000", options=("--ip", "10.220.2.9"))
+    assert "Address already in use" in refused.value.stderr
+
+
 def test_a_refusal_is_podmans_message(podman: Node) -> None:
     node = podman
     node.wire_server.addresses = node.wire_server.addresses[:1]
