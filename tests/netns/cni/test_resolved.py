@@ -39,7 +39,7 @@ from .node import (
     set_mode,
 )
 
-_USER = "systemd-resolve:x:991:991::/:/usr/sbin/nologin\n"
+_USERS = ("systemd-resolve", "systemd-network")
 _BUS = """<busconfig>
 <type>system</type>
 <listen>unix:path=/run/dbus/system_bus_socket</listen>
@@ -59,6 +59,17 @@ _ACTIVATION = "[D-BUS Service]\nName=org.freedesktop.resolve1\nExec=/bin/touch {
 _REFUSED = '<deny send_interface="{}" send_member="{}"/>'
 _READING = ("org.freedesktop.DBus.Properties", "GetAll")
 # All but the defaults, two of what can be two.
+_NETWORK = f"""[Match]
+Name=eth0
+[Network]
+KeepConfiguration=yes
+DNS={WIRE_SERVER}
+DNS=10.0.0.10
+Domains=internal.cloudapp.net ~corp.example
+LLMNR=no
+IPv6AcceptRA=no
+LinkLocalAddressing=no
+"""
 SETTINGS = {
     "dns": [WIRE_SERVER, "10.0.0.10:5353#dns.example"],
     "domain": ["internal.cloudapp.net", "~corp.example"],
@@ -114,6 +125,14 @@ def write_bus(node: Node, denied: str = "") -> None:
     service.write_text(_ACTIVATION.format(place=place))
 
 
+def with_users(name: str, line: str) -> str:
+    """The machine's list, with the users that resolved and networkd change to."""
+    others = [one for one in Path(f"/etc/{name}").read_text().splitlines() if one]
+    others = [one for one in others if one.partition(":")[0] not in _USERS]
+    own = [f"{user}:{line.format(991 + at)}" for at, user in enumerate(_USERS)]
+    return "\n".join([*others, *own]) + "\n"
+
+
 @pytest.fixture
 def machine(tmp_path: Path) -> Iterator[Machine]:
     assert os.geteuid() == 0, "these tests make network namespaces: run them as root"
@@ -121,8 +140,8 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
         node = build(tmp_path, stack)
         deliver_by_table(node)
         etc = {
-            "passwd": Path("/etc/passwd").read_text() + _USER,
-            "group": Path("/etc/group").read_text() + "systemd-resolve:x:991:\n",
+            "passwd": with_users("passwd", "x:{0}:{0}::/:/usr/sbin/nologin"),
+            "group": with_users("group", "x:{0}:"),
             "resolv.conf": "nameserver 127.0.0.53\n",
         }
         furnish(node, ("systemd-resolved", "systemd", "dbus-daemon"), etc)
@@ -244,6 +263,32 @@ def test_names_resolve_at_every_stage(machine: Machine) -> None:
     for number, stage in enumerate((*stages, lambda: leave(node, force=True))):
         assert stage() == 0
         assert "10.9.8.7" in node.run("resolvectl", "query", f"n{number}.internal.cloudapp.net")
+
+
+def test_beside_networkd(machine: Machine) -> None:
+    """The card's settings are systemd-networkd's, which refuses no move and takes none back."""
+    node = machine.node
+    node.run("resolvectl", "revert", "eth0")
+    node.run("mount", "-t", "sysfs", "-o", "ro", "sysfs", "/sys")  # as where there is no udev
+    netif = [f"/run/systemd/netif/{one}" for one in ("links", "leases", "lldp")]
+    node.run("mkdir", "-p", "/run/systemd/network", *netif)
+    node.run("chown", "-R", "systemd-network:", "/run/systemd/netif")
+    (node.directory / "eth0.network").write_text(_NETWORK)
+    node.run("cp", str(node.directory / "eth0.network"), "/run/systemd/network/10-eth0.network")
+    with program(node, "/lib/systemd/systemd-networkd"):
+        wait_for(node, "sh", "-c", "networkctl list eth0 | grep -w configured")
+        wait_for(node, "sh", "-c", "resolvectl status eth0 | grep 'Scopes: DNS'")
+        before = machine.dns("eth0")
+        assert before["dns"] == [WIRE_SERVER, "10.0.0.10"]
+        assert node.call("ADD", node.pod("a" * 64)).status == 0
+        for to, link in (("", "azure0"), ("transparent", "eth0"), ("bridge", "azure0")):
+            assert not to or move(node, to) == 0
+            assert machine.dns(link) == before
+            assert "10.9.8.7" in node.run("resolvectl", "query", f"{to}x.internal.cloudapp.net")
+            shown = "Scopes: none" if link == "azure0" else "Scopes: DNS"
+            wait_for(node, "sh", "-c", f"resolvectl status eth0 | grep '{shown}'")
+        assert leave(node, force=True) == 0
+        machine.assert_at_home(before)
 
 
 def test_a_wired_node_asks_nothing_of_resolved(machine: Machine) -> None:
