@@ -5,18 +5,13 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
-import subprocess
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from dnslib import QTYPE, RR, A, DNSRecord
 
 from podwire.cni import card, resolved
 from podwire.cni import migrate as mover
@@ -25,7 +20,7 @@ from podwire.cni.azure_vnet import AzureVnet
 from podwire.cni.migrate import migrate, uninstall
 from podwire.model.cni import Request
 
-from .furnished import furnish, program, wait_for
+from .furnished import program, wait_for
 from .node import (
     CONFIG,
     NODE_IP,
@@ -38,27 +33,8 @@ from .node import (
     reach,
     set_mode,
 )
+from .resolved_machine import SETTINGS, Machine, with_resolved
 
-_USERS = ("systemd-resolve", "systemd-network")
-_BUS = """<busconfig>
-<type>system</type>
-<listen>unix:path=/run/dbus/system_bus_socket</listen>
-<auth>EXTERNAL</auth>
-<servicedir>{place}</servicedir>
-<policy context="default">
-<allow user="*"/><allow own="*"/>
-<allow send_type="method_call"/><allow send_type="signal"/><allow send_requested_reply="true"/>
-<allow receive_type="method_call"/><allow receive_type="method_return"/>
-<allow receive_type="error"/><allow receive_type="signal"/>
-{denied}
-</policy>
-</busconfig>
-"""
-# Started by the bus when somebody calls resolved and it does not run: nobody must.
-_ACTIVATION = "[D-BUS Service]\nName=org.freedesktop.resolve1\nExec=/bin/touch {place}/started\n"
-_REFUSED = '<deny send_interface="{}" send_member="{}"/>'
-_READING = ("org.freedesktop.DBus.Properties", "GetAll")
-# All but the defaults, two of what can be two.
 _NETWORK = f"""[Match]
 Name=eth0
 [Network]
@@ -70,67 +46,6 @@ LLMNR=no
 IPv6AcceptRA=no
 LinkLocalAddressing=no
 """
-SETTINGS = {
-    "dns": [WIRE_SERVER, "10.0.0.10:5353#dns.example"],
-    "domain": ["internal.cloudapp.net", "~corp.example"],
-    "default-route": ["yes"],
-    "llmnr": ["no"],
-    "mdns": ["yes"],
-    "dnsovertls": ["opportunistic"],
-    "dnssec": ["allow-downgrade"],
-    "nta": ["bar.example", "foo.example"],
-}
-
-
-@dataclass
-class Machine:
-    """A node with systemd-resolved."""
-
-    node: Node
-    bus: subprocess.Popen[bytes]
-    resolved: subprocess.Popen[bytes]
-
-    def dns(self, link: str) -> dict[str, list[str]]:
-        said = {name: self.node.run("resolvectl", name, link) for name in SETTINGS}
-        return {name: line.partition("):")[2].split() for name, line in said.items()}
-
-    def deny(self, *methods: str, reading: bool = False) -> None:
-        """The bus refuses these of resolved's methods to everybody."""
-        denied = [("org.freedesktop.resolve1.Manager", one) for one in methods]
-        denied += [_READING] if reading else []
-        write_bus(self.node, "".join(_REFUSED.format(*one) for one in denied))
-        call = ("busctl", "call", "org.freedesktop.DBus", "/org/freedesktop/DBus")
-        self.node.run(*call, "org.freedesktop.DBus", "ReloadConfig")
-
-    def with_few(self) -> dict[str, list[str]]:
-        """Two settings of the card's, which it keeps alone: each is a step to be killed at."""
-        self.node.run("resolvectl", "revert", "eth0")
-        for name in ("dns", "domain"):
-            self.node.run("resolvectl", name, "eth0", *SETTINGS[name])
-        return self.dns("eth0")
-
-    def assert_at_home(self, dns: dict[str, list[str]] = SETTINGS) -> None:
-        """The card is as it was before the first pod."""
-        assert self.dns("eth0") == dns
-        assert f"inet {NODE_IP}/24" in self.node.run("ip", "addr", "show", "eth0")
-        assert "default via 10.220.2.1 dev eth0" in self.node.run("ip", "route")
-        assert "azure0" not in self.node.run("ip", "link")
-        assert reach(self.node.netns, WIRE_SERVER) == b"HTTP/1.0 200 OK"
-
-
-def write_bus(node: Node, denied: str = "") -> None:
-    place = node.directory
-    (place / "bus.conf").write_text(_BUS.format(place=place, denied=denied))
-    service = place / "org.freedesktop.resolve1.service"
-    service.write_text(_ACTIVATION.format(place=place))
-
-
-def with_users(name: str, line: str) -> str:
-    """The machine's list, with the users that resolved and networkd change to."""
-    others = [one for one in Path(f"/etc/{name}").read_text().splitlines() if one]
-    others = [one for one in others if one.partition(":")[0] not in _USERS]
-    own = [f"{user}:{line.format(991 + at)}" for at, user in enumerate(_USERS)]
-    return "\n".join([*others, *own]) + "\n"
 
 
 @pytest.fixture
@@ -139,52 +54,7 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
     with ExitStack() as stack:
         node = build(tmp_path, stack)
         deliver_by_table(node)
-        etc = {
-            "passwd": with_users("passwd", "x:{0}:{0}::/:/usr/sbin/nologin"),
-            "group": with_users("group", "x:{0}:"),
-            "resolv.conf": "nameserver 127.0.0.53\n",
-        }
-        furnish(node, ("systemd-resolved", "systemd", "dbus-daemon"), etc)
-        stack.enter_context(name_server(node))
-        write_bus(node)
-        node.run("mkdir", "/run/dbus")
-        bus = stack.enter_context(
-            program(node, "dbus-daemon", "--nofork", f"--config-file={tmp_path}/bus.conf")
-        )
-        wait_for(node, "busctl", "list")
-        service = stack.enter_context(program(node, "/lib/systemd/systemd-resolved"))
-        wait_for(node, "resolvectl", "dns", "eth0")
-        for name, words in SETTINGS.items():
-            node.run("resolvectl", name, "eth0", *words)
-        found = Machine(node, bus, service)
-        assert found.dns("eth0") == SETTINGS
-        yield found
-
-
-@contextmanager
-def name_server(node: Node) -> Iterator[None]:
-    """At 168.63.129.16: every name has the address 10.9.8.7."""
-    plug = node.fabric.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    plug.bind((WIRE_SERVER, 53))
-
-    def serve() -> None:
-        while True:
-            try:
-                data, peer = plug.recvfrom(4096)
-            except OSError:
-                return
-            query = DNSRecord.parse(data)
-            answer = query.reply()
-            if query.q.qtype == QTYPE.A:
-                answer.add_answer(RR(query.q.qname, QTYPE.A, rdata=A("10.9.8.7"), ttl=1))
-            plug.sendto(answer.pack(), peer)
-
-    thread = threading.Thread(target=serve, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        plug.close()
+        yield with_resolved(node, stack)
 
 
 def leave(node: Node, **given: Any) -> int:
@@ -241,7 +111,7 @@ def test_all_settings_go_to_the_bridge_and_come_back(machine: Machine) -> None:
     node = machine.node
     assert node.call("ADD", node.pod("a" * 64)).status == 0
     assert machine.dns("azure0") == SETTINGS
-    assert machine.dns("eth0")["dns"] == []
+    assert machine.servers("eth0") == []
     assert "Applied dns config of eth0 on azure0" in node.log
     node.run("resolvectl", "domain", "azure0", "changed.example", "~.")
     assert leave(node, force=True) == 0
@@ -376,7 +246,7 @@ def test_a_move_that_dns_does_not_follow_is_undone(
     other = "eth0" if mode == "bridge" else "azure0"
     assert f"inet {NODE_IP}/24" in node.run("ip", "addr", "show", holder)
     assert machine.dns(holder) == SETTINGS
-    assert other == "azure0" or machine.dns("eth0")["dns"] == []
+    assert other == "azure0" or machine.servers("eth0") == []
     assert node.call("ADD", pod, config=config).status == 0
     assert reach(pod.netns, WIRE_SERVER) == b"HTTP/1.0 200 OK"
     assert reach(node.netns, WIRE_SERVER) == b"HTTP/1.0 200 OK"
@@ -391,7 +261,7 @@ def test_the_first_wiring_killed_before_each_step(machine: Machine) -> None:
     while os.WIFSIGNALED(node.fork(partial(killed_at, step, added(node, pod)))):
         assert node.call("ADD", other).status == 0
         assert machine.dns("azure0") == few, f"killed before step {step}"
-        assert machine.dns("eth0")["dns"] == []
+        assert machine.servers("eth0") == []
         assert leave(node, force=True) == 0
         machine.assert_at_home(few)
         put_plugins(node)
@@ -415,7 +285,7 @@ def test_moves_killed_before_each_step(machine: Machine, parity: int) -> None:
             assert move(node, end) == 0
             holder = "azure0" if end == "bridge" else "eth0"
             assert machine.dns(holder) == few, f"killed before step {step}"
-            assert end == "transparent" or machine.dns("eth0")["dns"] == []
+            assert end == "transparent" or machine.servers("eth0") == []
             if finish:
                 assert move(node, mode) == 0
             step += 1
