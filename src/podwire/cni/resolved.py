@@ -32,17 +32,18 @@ def runs(path: str = SOCKET) -> bool:
     """Whether resolved answers, and for the links of this thread's network namespace.
 
     The second: on a machine with namespaces, its file system shows the machine's resolved, which
-    takes a link's number in the namespace for that of another link.
+    takes a link's number in the namespace for that of another link. A file of /proc/PID/net is one
+    inode for all of a namespace, and may be looked at where /proc/PID/ns may not.
     """
     with socket.socket(socket.AF_UNIX) as plug:
         plug.settimeout(_SECONDS)
         try:
             plug.connect(path)
             raw = plug.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-            theirs = os.stat(f"/proc/{_CREDENTIALS.unpack(raw)[0]}/ns/net")
+            theirs = os.stat(f"/proc/{_CREDENTIALS.unpack(raw)[0]}/net/dev")
         except OSError:
             return False
-    return os.path.samestat(theirs, os.stat("/proc/thread-self/ns/net"))
+    return os.path.samestat(theirs, os.stat("/proc/thread-self/net/dev"))
 
 
 def read(link: str) -> LinkDns:
