@@ -76,8 +76,6 @@ def _tell(moved: Moved, output: str, dry_run: bool) -> None:
         return
     for change in moved.changes:
         click.echo(change)
-    for warning in moved.warnings:
-        click.echo(f"warning: {warning}", err=True)
     if moved.before == moved.after:
         click.echo(f"the node is in mode {moved.after} already", err=True)
     elif not moved.after:

@@ -6,9 +6,10 @@ Must not know how a pod is wired.
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Callable
 from contextlib import suppress
 
-from podwire.cni import delegate
+from podwire.cni import delegate, execute
 from podwire.cni.background import in_background
 from podwire.cni.log import Log
 from podwire.cni.settings import Settings
@@ -19,6 +20,7 @@ from podwire.ipam.source import Source
 from podwire.model.cni import (
     DELEGATE_FAILED,
     FAILED,
+    INVALID_CONFIG,
     TRY_AGAIN,
     CniError,
     Dns,
@@ -76,15 +78,17 @@ def _refresh_beside(source: Source, settings: Settings, log: Log) -> None:
         log.write(f"[ipam] {error}")
 
 
+NEEDS_LINK = frozenset({"dhcp"})
+"""IPAM plugins that ask for the address through the pod's link, which must be there before."""
+
+
 def take(
     ledger: Ledger, holder: Holder, request: Request, settings: Settings, *, mac: str = ""
 ) -> Lease:
-    """A pending lease with an address; or the attached one that the holder has already.
+    """A pending lease with an address of our own; or the attached one that the holder has already.
 
     Raises CniError with the text that azure-vnet gives its caller.
     """
-    if holder.ipam != OWN_IPAM:
-        return _delegated(ledger, holder, request)
     try:
         subnet, address = wanted(request)
         return ledger.allocate(
@@ -113,6 +117,17 @@ def give_back(lease: Lease, request: Request) -> None:
     delegate.call(lease.ipam, "DEL", request, holder)
 
 
+def give_back_unknown(request: Request) -> None:
+    """A foreign IPAM plugin hears of a DEL also when no lease tells that it gave an address.
+
+    One that is not there gave none: an ADD that failed for that must be removable.
+    """
+    ipam = request.config.get("ipam")
+    kind = ipam.get("type") if isinstance(ipam, dict) else None
+    if isinstance(kind, str) and kind not in ("", OWN_IPAM) and execute.find(kind, request.path):
+        delegate.call(kind, "DEL", request)
+
+
 def ipam_result(lease: Lease, nameservers: tuple[str, ...] = ()) -> Result:
     """What azure-vnet-ipam answers for a lease."""
     everything = "::/0" if ":" in lease.address else "0.0.0.0/0"
@@ -123,13 +138,32 @@ def ipam_result(lease: Lease, nameservers: tuple[str, ...] = ()) -> Result:
     )
 
 
-def _delegated(ledger: Ledger, holder: Holder, request: Request) -> Lease:
-    """The lease is journalled first, so that a death in between gives the address back."""
+def take_from_plugin(
+    ledger: Ledger,
+    holder: Holder,
+    request: Request,
+    *,
+    link: Callable[[], None],
+    undo: Callable[[Lease], object],
+) -> Lease:
+    """As `take`, of the holder's IPAM plugin.
+
+    link makes the pod's link, for a plugin that needs it; undo takes away all of a lease that got
+    no address. The lease is journalled first, so that a death in between gives the address back.
+    """
     delegate.find(holder.ipam, request.path)
+    if holder.ipam in NEEDS_LINK and not holder.bridge:
+        raise CniError(
+            INVALID_CONFIG,
+            f"network configuration: ipam.type is {holder.ipam!r}, which asks on the pod's link; "
+            "in transparent mode no broadcast leaves it: set mode to bridge, or another ipam.type",
+        )
     lease = ledger.reserve(holder)
     if lease.state == ATTACHED:
         return lease
     try:
+        if holder.ipam in NEEDS_LINK:
+            link()
         result = delegate.call(holder.ipam, "ADD", request)
         one = next((ip for ip in (result.ips if result else ()) if ip.family == "4"), None)
         if one is None:
@@ -140,6 +174,5 @@ def _delegated(ledger: Ledger, holder: Holder, request: Request) -> Lease:
         return ledger.assign(lease, one.address.partition("/")[0], subnet, one.gateway)
     except BaseException:
         with suppress(PodwireError):  # not given back: the lease stays, and is recovered later
-            give_back(lease, request)
-            ledger.free(lease)
+            undo(lease)
         raise

@@ -11,8 +11,15 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from typing import Any
 
-from podwire.cni import delegate, gc, modes, pods, status
-from podwire.cni.addresses import DNS, ipam_result, refresh, take
+from podwire.cni import gc, modes, pods, status
+from podwire.cni.addresses import (
+    DNS,
+    give_back_unknown,
+    ipam_result,
+    refresh,
+    take,
+    take_from_plugin,
+)
 from podwire.cni.gotext import config_text, request_text, result_text
 from podwire.cni.node import DEFAULT_BRIDGE, Node, find_node, known_node, wire_node
 from podwire.cni.settings import Settings
@@ -135,10 +142,10 @@ class AzureVnet:
             restore=lambda: pods.restore(ledger, places[HOST], self._log),
         )
         holder = _holder(request, conf, node.bridge)
-        lease = self._take(request, conf, ledger, holder, node, places[HOST])
+        lease = self._take(request, conf, ledger, holder, node, places)
         if not lease.subnet:  # the kernel told of it, and the wire server lists it no more
             pods.remove(ledger, lease, request, places[HOST], self._log)
-            lease = self._take(request, conf, ledger, holder, node, places[HOST])
+            lease = self._take(request, conf, ledger, holder, node, places)
         if lease.state == ATTACHED:
             have = pods.wiring_of(lease, node)
             if lease.container_id and not diff(have, observe(have, places)):
@@ -166,19 +173,30 @@ class AzureVnet:
         ledger: Ledger,
         holder: Holder,
         node: Node,
-        host: NetNamespace,
+        places: dict[str, NetNamespace],
     ) -> Lease:
         """An address for the pod, from what pods that are gone still hold when nothing is free."""
         subnet = ledger.pool().subnet or node.uplink.addresses[0]
         self._log.write(f"[cni-net] Found network {conf.name} with subnet {subnet}.")
         self._log.write(f"[cni] Calling plugin {holder.ipam} ADD nwCfg:{config_text(conf)}.")
+        host = places[HOST]
+
+        def take_one() -> Lease:
+            if holder.ipam == OWN_IPAM:
+                return take(ledger, holder, request, self._settings, mac=node.uplink.mac)
+            return take_from_plugin(
+                *(ledger, holder, request),
+                link=lambda: pods.wire_link(holder, node, places),
+                undo=lambda lease: pods.remove(ledger, lease, request, host, self._log),
+            )
+
         try:
-            lease = take(ledger, holder, request, self._settings, mac=node.uplink.mac)
+            lease = take_one()
         except CniError as error:
             if not self._is_released(error, request, ledger, host):
                 self._log.write(f"[cni] Plugin {holder.ipam} returned err:{error}.")
                 raise
-            lease = take(ledger, holder, request, self._settings, mac=node.uplink.mac)
+            lease = take_one()
         told = result_text(ipam_result(lease, conf.dns.nameservers), interfaces=False)
         self._log.write(f"[cni] Plugin {holder.ipam} returned result:{told}, err:<nil>.")
         return lease
@@ -223,7 +241,7 @@ class AzureVnet:
             time.sleep(0.02)
         self._log.write(f"[cni-net] Endpoint {label} holds no address.")
         pods.unwire_link(host_veth_name(*names), request.ifname, host)
-        _give_back_unknown(request)
+        give_back_unknown(request)
 
     def _attached(self, request: Request, conf: NetConf, ledger: Ledger) -> Lease:
         mac = pod_mac(conf.name, request.container_id, request.ifname)
@@ -283,14 +301,6 @@ class AzureVnet:
 
 def _details(error: BaseException) -> str:
     return f" ({error.details})" if isinstance(error, CniError) and error.details else ""
-
-
-def _give_back_unknown(request: Request) -> None:
-    """A foreign IPAM plugin hears of a DEL also when no lease tells that it gave an address."""
-    ipam = request.config.get("ipam")
-    kind = ipam.get("type") if isinstance(ipam, dict) else None
-    if isinstance(kind, str) and kind not in ("", OWN_IPAM):
-        delegate.call(kind, "DEL", request)
 
 
 def _refuse_other_modes(conf: NetConf) -> None:

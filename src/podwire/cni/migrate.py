@@ -20,10 +20,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from podwire.cni import install, modes, pods, resolved
+from podwire.cni import card, install, modes, pods
 from podwire.cni.log import Log
 from podwire.cni.modes import BRIDGE, MODES, TRANSPARENT
-from podwire.cni.node import ROUTES, Node, find_node, keep_card
+from podwire.cni.node import Node, find_node
 from podwire.cni.settings import Settings
 from podwire.ipam.lease import ATTACHED, Lease, Survivor
 from podwire.ipam.ledger import Ledger
@@ -31,15 +31,13 @@ from podwire.ipam.lock import locked
 from podwire.kernel.netns import NetNamespace
 from podwire.kernel.pods import wired_pods
 from podwire.kernel.wire import describe, observe, realise, unwire
-from podwire.model.bridge_mode import DEFAULT_ROUTE, HOST, PLATFORM_ROUTES, POD, Uplink, pod_mac
+from podwire.model.bridge_mode import HOST, POD, Uplink, pod_mac
 from podwire.model.cni import TRY_AGAIN, CniError, Request
 from podwire.model.errors import InvalidInputError, KernelError, UnavailableError
 from podwire.model.netconf import NetConf
 from podwire.model.wiring import (
     Address,
-    BridgePort,
     KernelObject,
-    Route,
     Sysctl,
     Veth,
     Wiring,
@@ -47,25 +45,26 @@ from podwire.model.wiring import (
 )
 
 _JOURNAL = "migration"
+_ASIDE = "uninstalling"
+"""After its name, the conflist of a node that an uninstallation works on, or died on."""
 
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """changes: kernel objects, as in "+ route host 10.220.2.5/32 azv..."; warnings: what of the
-    node beside its network did not follow."""
+    """changes: kernel objects, as in "+ route host 10.220.2.5/32 azv..."."""
 
     before: str
     after: str
     pods: int
     changes: tuple[str, ...]
-    warnings: tuple[str, ...] = ()
 
 
 def migrate(to: str, settings: Settings, conflist: Path, *, dry_run: bool = False) -> Moved:
     """Bring this network namespace's node into mode `to`, and the conflist with it.
 
     Raises InvalidInputError (no such mode or conflist, a pod that cannot be entered), CniError 11
-    (another call takes too long), KernelError; after the last two run it again.
+    (another call takes too long), KernelError; after the last two run it again. Raises
+    UnavailableError when DNS could not be moved; the node is back in its mode then.
     """
     modes.supported(to)
     document, conf = _read(conflist)
@@ -77,8 +76,8 @@ def migrate(to: str, settings: Settings, conflist: Path, *, dry_run: bool = Fals
             changes = move.changes(to)
             if not dry_run:
                 move.begin(to)
-                move.run(to)
-            moved = Moved(before, to, len(move.places), changes, tuple(move.warnings))
+                move.run_or_undo(to)
+            moved = Moved(before, to, len(move.places), changes)
         _finished(moved, document, conflist, to, dry_run)
         if not dry_run:
             modes.set_node_mode(move.ledger, to)
@@ -90,10 +89,13 @@ def uninstall(
 ) -> Moved:
     """Take the plugins off the node: the card gets back its addresses and routes.
 
-    force: also while pods are wired, which lose their network. Raises InvalidInputError without.
+    force: also while pods are wired, which lose their network. Raises InvalidInputError without;
+    UnavailableError when DNS could not be moved: the node is still wired then, but for its pods.
     """
     conflist = Path(conf_dir) / install.CONFLIST
-    conf = _read(conflist)[1] if conflist.exists() else NetConf("azure", mode=BRIDGE)
+    aside = conflist.with_name(f"{install.CONFLIST}.{_ASIDE}")  # no runtime's, but the next call's
+    known = next((one for one in (conflist, aside) if one.exists()), None)
+    conf = _read(known)[1] if known else NetConf("azure", mode=BRIDGE, bridge=modes.DEFAULT_BRIDGE)
     with _node(conf, settings) as move:
         before = modes.node_mode(move.ledger, move.host, conf.bridge)
         wired = [one for one in move.ledger.leases() if one.host_link]
@@ -102,15 +104,22 @@ def uninstall(
                 f"{len(wired)} pods are wired ({_names(wired)}); drain the node first, or use "
                 "--force: they lose their network"
             )
-        conflist.unlink(missing_ok=True)  # first of all: no new pods
+        if conflist.exists():
+            conflist.replace(aside)  # first of all: no new pods
         for lease in wired:
             pods.remove(move.ledger, lease, move.request, move.host, move.log)
         if before not in ("", TRANSPARENT):
-            move.begin(TRANSPARENT)
-            move.card_leaves_bridge()
+            try:
+                move.begin(TRANSPARENT)
+                move.release_card(before)
+            except UnavailableError:
+                if aside.exists():
+                    aside.replace(conflist)
+                raise
         modes.set_node_mode(move.ledger, "")
         install.remove(Path("/"), bin_dir=bin_dir, lib_dir=lib_dir)
-    return Moved(before, "", len(wired), (), tuple(move.warnings))
+        aside.unlink(missing_ok=True)
+    return Moved(before, "", len(wired), ())
 
 
 class _Move:
@@ -123,16 +132,15 @@ class _Move:
         self.log = Log.of(settings, "azure-vnet")
         self.request = Request("DEL", config={"name": conf.name, "type": "azure-vnet"})
         self.places: dict[int, NetNamespace] = {}
-        self.warnings: list[str] = []
         told = ledger.recall(_JOURNAL)
-        moving = modes.node_mode(ledger, host, conf.bridge).startswith(modes.MOVING)
-        self.node = find_node(replace(conf, mode=BRIDGE), ledger, host)
-        if told and moving:  # the kernel may be between the two now
-            name, mac, mtu, addresses, gateway = json.loads(told)
+        self._moving = modes.node_mode(ledger, host, conf.bridge).startswith(modes.MOVING)
+        if told and self._moving:  # the kernel may be between the two now
+            bridge, name, mac, mtu, addresses, gateway = json.loads(told)
             uplink = Uplink(name, mac, mtu, tuple(addresses), gateway)
-            routed = conf.ips_to_route_via_host
-            wiring = MODES[BRIDGE].node_wiring(uplink, self.node.bridge, routed)
-            self.node = Node(uplink, self.node.bridge, wiring)
+            wiring = MODES[BRIDGE].node_wiring(uplink, bridge, conf.ips_to_route_via_host)
+            self.node = Node(uplink, bridge, wiring)
+        else:
+            self.node = find_node(replace(conf, mode=BRIDGE), ledger, host)
 
     @contextmanager
     def entered(self) -> Iterator[None]:
@@ -144,9 +152,9 @@ class _Move:
 
     def begin(self, to: str) -> None:
         """From here on calls are refused; waits for those that are under way."""
-        self.ledger.remember(_JOURNAL, json.dumps(astuple(self.node.uplink)))
-        if to == BRIDGE:
-            keep_card(self.node, self.ledger, self.host)
+        self.ledger.remember(_JOURNAL, json.dumps([self.node.bridge, *astuple(self.node.uplink)]))
+        if to == BRIDGE and not self._moving:  # what a dead move left halfway is not the card's
+            self._keep_card()
         modes.set_node_mode(self.ledger, modes.MOVING + to)
         self.log.write(f"[cni-net] Moving the node to {to} mode.")
         deadline = time.monotonic() + self.settings.lock_wait
@@ -156,26 +164,64 @@ class _Move:
                 raise CniError(TRY_AGAIN, f"other calls still work on {_names(busy)}; run it again")
             time.sleep(0.02)
 
-    def run(self, to: str) -> None:
-        """Pods cannot do without forwarding or their bridge, so that is there before they come."""
+    def _keep_card(self) -> None:
+        try:
+            card.keep(self.node.uplink, self.ledger, self.host, dns=True)
+        except UnavailableError as error:
+            raise UnavailableError(card.dns_failed(error, "nothing was changed")) from error
+
+    def run_or_undo(self, to: str) -> None:
+        """Raises UnavailableError when DNS could not be moved; the node is in its old mode then."""
+        try:
+            self.run(to)
+        except UnavailableError as error:
+            back = TRANSPARENT if to == BRIDGE else BRIDGE
+            modes.set_node_mode(self.ledger, modes.MOVING + back)
+            self.run(back, dns=False)
+            card.undo_dns(self.node.uplink, self.ledger, bridged=back == BRIDGE)
+            modes.set_node_mode(self.ledger, back)
+            raise UnavailableError(
+                card.dns_failed(error, f"the node is back in {back} mode")
+            ) from error
+
+    def run(self, to: str, *, dns: bool = True) -> None:
+        """Pods cannot do without forwarding or their bridge, so that is there before they come.
+
+        dns=False: undoing a move that DNS did not follow, where each link still has its own.
+        """
+        if dns and to == BRIDGE:
+            card.offer_dns(self.node.uplink, self.node.wiring, self.ledger, self.host)
         realise(self._new_node(to), {HOST: self.host})
-        if to == BRIDGE:
-            self._take_dns(self.node.uplink.name, self.node.bridge)
+        if dns and to == BRIDGE:
+            card.give_dns(self.node.uplink, self.node.bridge, self.ledger)
         for lease in self._pods():
             if lease.id in self.places:
                 self._rewire(lease, to)
         if to == TRANSPARENT:
-            self.card_leaves_bridge()
+            self._card_leaves_bridge(dns)
         self.log.write(f"[cni-net] Moved the node to {to} mode.")
 
-    def card_leaves_bridge(self) -> None:
-        """Addresses, freedom, routes, in this order; the bridge goes when nothing needs it."""
-        card, places = self.node.uplink.name, {HOST: self.host}
-        realise(Wiring.of(Address(HOST, card, one) for one in self.node.uplink.addresses), places)
-        unwire(Wiring.of([BridgePort(HOST, card, self.node.bridge)]), places)
-        realise(Wiring.of(self._routes()), places)
-        self._take_dns(self.node.bridge, card)
-        unwire(self.node.wiring, places)
+    def release_card(self, before: str) -> None:
+        """Out of the bridge, for good. before: the node's mode, which it keeps when DNS stays.
+
+        Raises UnavailableError.
+        """
+        try:
+            self._card_leaves_bridge(dns=True)
+        except UnavailableError as error:
+            realise(self.node.wiring, {HOST: self.host})
+            card.undo_dns(self.node.uplink, self.ledger, bridged=True)
+            modes.set_node_mode(self.ledger, before)
+            state = "the plugins stay, and the node's card is in their bridge"
+            raise UnavailableError(card.dns_failed(error, state)) from error
+
+    def _card_leaves_bridge(self, dns: bool) -> None:
+        """The bridge goes when nothing needs it."""
+        uplink, bridge = self.node.uplink, self.node.bridge
+        card.leave_bridge(uplink, bridge, self.ledger, self.host)
+        if dns:
+            card.take_dns_back(uplink, bridge, self.ledger, self.host)
+        unwire(self.node.wiring, {HOST: self.host})
 
     def changes(self, to: str) -> tuple[str, ...]:
         """What a migration now would do, one object a line."""
@@ -184,10 +230,10 @@ class _Move:
             new, old = self._wirings(lease, to)
             found += _lines(new, old, {HOST: self.host, POD: self.places[lease.id]})
         if to == TRANSPARENT:
-            card, addresses = self.node.uplink.name, self.node.uplink.addresses
+            uplink = self.node.uplink
             back: list[KernelObject] = [
-                *(Address(HOST, card, one) for one in addresses),
-                *self._routes(),
+                *(Address(HOST, uplink.name, one) for one in uplink.addresses),
+                *card.routes(uplink, self.ledger),
             ]
             gone = Wiring.of(one for one in self.node.wiring if not getattr(one, "absent", False))
             found += _lines(Wiring.of(back), gone, {HOST: self.host})
@@ -202,20 +248,6 @@ class _Move:
             if (to == TRANSPARENT)
             else self.node.wiring
         )
-
-    def _routes(self) -> list[Route]:
-        """The card's, as they were before the bridge; else those that Azure's DHCP gives."""
-        card = self.node.uplink.name
-        kept = self.ledger.recall(f"{ROUTES} {card}")
-        if kept:
-            return [
-                Route(HOST, dst, card, via, onlink, metric=metric)
-                for dst, via, onlink, metric in sorted(
-                    json.loads(kept), key=lambda one: bool(one[1])
-                )
-            ]
-        all_routes = (DEFAULT_ROUTE, *PLATFORM_ROUTES)
-        return [Route(HOST, one, card, self.node.uplink.gateway) for one in all_routes]
 
     def _wirings(self, lease: Lease, to: str) -> tuple[Wiring, Wiring]:
         """What the pod is to have, and what of the other mode's it must not keep."""
@@ -238,14 +270,6 @@ class _Move:
         if held and self.ledger.while_held(held, partial(_exchange, new, old, places)):
             self.ledger.rebridge(held, MODES[to].bridge(self.node.bridge))
             self.log.write(f"[cni-net] Moved {lease.address} of {lease.host_link} to {to} mode.")
-
-    def _take_dns(self, source: str, target: str) -> None:
-        try:
-            have = resolved.read(source)
-            if have is not None and have != resolved.LinkDns():
-                resolved.give(target, have)
-        except UnavailableError as error:
-            self.warnings.append(f"DNS of {source} was not moved to {target}: {error}")
 
 
 def _exchange(new: Wiring, old: Wiring, places: dict[str, NetNamespace]) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import astuple, dataclass, replace
 from ipaddress import ip_interface
 
-from podwire.cni import modes
+from podwire.cni import card, modes
 from podwire.cni.log import Log
 from podwire.cni.modes import DEFAULT_BRIDGE as DEFAULT_BRIDGE
 from podwire.cni.narrate import Narrator
@@ -24,16 +24,12 @@ from podwire.ipam.lock import locked
 from podwire.kernel.netns import NetNamespace
 from podwire.kernel.rtnetlink import RtNetlink
 from podwire.kernel.uplink import find_uplink
-from podwire.kernel.wire import observe, realise
+from podwire.kernel.wire import observe, realise, unwire
 from podwire.model.bridge_mode import HOST, Uplink
-from podwire.model.cni import NO_UPLINK, CniError
-from podwire.model.errors import KernelError
+from podwire.model.cni import NO_UPLINK, TRY_AGAIN, CniError
+from podwire.model.errors import KernelError, UnavailableError
 from podwire.model.netconf import NetConf
 from podwire.model.wiring import KernelObject, Wiring, diff
-
-ROUTES = "routes of"
-"""Before a card's name, the note of the routes that it had."""
-_BY_KERNEL = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,9 +114,11 @@ def _wired(
         node, key = find_node(conf, ledger, host), _key(conf, ledger)
         if diff(node.wiring, observe(node.wiring, places)):
             ledger.remember(key, "")
-            keep_card(node, ledger, host)
+            _keep_card(node, ledger, host)
+            _offer_dns(node, ledger, host)
             _realise(conf.name, node, places, log)
         if not ledger.recall(key):
+            _move_dns(node, ledger, host, log)
             restore()
         modes.set_node_mode(ledger, conf.mode)
         ledger.remember(key, json.dumps([node.bridge, *astuple(node.uplink)]))
@@ -142,16 +140,41 @@ def _remembered(conf: NetConf, ledger: Ledger) -> Node | None:
     return _node(conf, uplink, bridge)
 
 
-def keep_card(node: Node, ledger: Ledger, host: NetNamespace) -> None:
-    """Remember the card's routes before they go to the bridge or vanish, for the way back."""
-    with RtNetlink(host) as door:
-        card = door.link(node.uplink.name)
-        found = door.routes(index=card.ifindex) if card and not card.master else []
-    routes = [
-        [one.dst, one.via, one.onlink, one.metric] for one in found if one.protocol != _BY_KERNEL
-    ]
-    if routes:
-        ledger.remember(f"{ROUTES} {node.uplink.name}", json.dumps(routes))
+def _keep_card(node: Node, ledger: Ledger, host: NetNamespace) -> None:
+    try:
+        card.keep(node.uplink, ledger, host, dns=bool(node.bridge))
+    except UnavailableError as error:
+        raise CniError(TRY_AGAIN, card.dns_failed(error, "nothing was changed")) from error
+
+
+def _offer_dns(node: Node, ledger: Ledger, host: NetNamespace) -> None:
+    try:
+        card.offer_dns(node.uplink, node.wiring, ledger, host)
+    except UnavailableError as error:
+        raise _undone(node, ledger, host, error) from error
+
+
+def _move_dns(node: Node, ledger: Ledger, host: NetNamespace, log: Log) -> None:
+    try:
+        if node.bridge and card.give_dns(node.uplink, node.bridge, ledger):
+            log.write(f"[net] Applied dns config of {node.uplink.name} on {node.bridge}.")
+    except UnavailableError as error:
+        raise _undone(node, ledger, host, error) from error
+
+
+def _undone(node: Node, ledger: Ledger, host: NetNamespace, error: UnavailableError) -> CniError:
+    """What to raise when the bridge gets no DNS, after the card has left it again.
+
+    Not with pods, which would lose their network for it: then the calls that want to wire more of
+    them fail until it is done.
+    """
+    state = "the pods on the node keep their network"
+    if not any(one.host_link for one in ledger.leases()):
+        card.leave_bridge(node.uplink, node.bridge, ledger, host)
+        card.undo_dns(node.uplink, ledger, bridged=False)
+        unwire(node.wiring, {HOST: host})
+        state = f"{node.uplink.name} has its addresses and routes as before"
+    return CniError(TRY_AGAIN, card.dns_failed(error, state))
 
 
 def _key(conf: NetConf, ledger: Ledger) -> str:

@@ -15,11 +15,11 @@ from functools import partial
 from typing import Any
 
 from podwire.cni import modes
-from podwire.cni.addresses import give_back
+from podwire.cni.addresses import NEEDS_LINK, give_back
 from podwire.cni.log import Log
 from podwire.cni.narrate import Narrator
 from podwire.cni.node import Node, telling
-from podwire.ipam.lease import ATTACHED, OWN_IPAM, RELEASING, Lease
+from podwire.ipam.lease import ATTACHED, OWN_IPAM, RELEASING, Holder, Lease
 from podwire.ipam.ledger import Ledger
 from podwire.kernel.netns import NetNamespace
 from podwire.kernel.wire import cut, observe, realise, unwire
@@ -33,7 +33,7 @@ from podwire.model.bridge_mode import (
 )
 from podwire.model.cni import Request
 from podwire.model.errors import PodwireError
-from podwire.model.wiring import KernelObject, Route, Veth, Wiring, diff
+from podwire.model.wiring import BridgePort, KernelObject, Route, Veth, Wiring, diff
 
 Places = Mapping[str, NetNamespace]
 
@@ -60,6 +60,13 @@ def wire(ledger: Ledger, lease: Lease, node: Node, places: Places, log: Log) -> 
     ledger.attach(lease)
 
 
+def wire_link(holder: Holder, node: Node, places: Places) -> None:
+    """The pod's link alone, on the bridge, before the pod has an address."""
+    link, mtu = holder.host_link, node.uplink.mtu
+    pair = Veth(HOST, link, POD, holder.ifname, peer_mac=holder.mac, mtu=mtu)
+    realise(Wiring.of([pair, BridgePort(HOST, link, node.bridge, hairpin=True)]), places)
+
+
 def remove(
     ledger: Ledger,
     lease: Lease,
@@ -80,6 +87,8 @@ def remove(
     left = Wiring()
     if claimed.address and (claimed.host_link or claimed.mac):
         left = _cut(claimed, host, log)
+    elif claimed.bridge and claimed.ipam in NEEDS_LINK:  # its plugin gave no address
+        left = Wiring.of([Veth(HOST, claimed.host_link, POD, claimed.ifname)])
     log.write(f"Releasing ipv4 address :{claimed.address} pool: {claimed.subnet}")
     log.write(f"[cni] Calling plugin {claimed.ipam} DEL.")
 

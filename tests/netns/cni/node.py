@@ -19,7 +19,7 @@ from typing import Any
 from podwire.cni.install import install
 from podwire.cni.settings import Settings
 from podwire.ipam.ledger import Ledger
-from podwire.kernel.netns import NetNamespace
+from podwire.kernel.netns import NetNamespace, call_libc
 from podwire.kernel.pods import WiredPod, wired_pods
 from podwire.kernel.rtnetlink import RtNetlink
 
@@ -140,6 +140,10 @@ class Node:
     wire_server: WireServer
     stack: ExitStack
     pods: list[Pod] = field(default_factory=list)
+    entry: tuple[str, ...] = ()
+    """Before a command's words, what makes it run on the node."""
+    mounts: int = 0
+    """A process whose mount namespace is the node's; 0: the node has the machine's files."""
 
     @property
     def settings(self) -> Settings:
@@ -187,7 +191,7 @@ class Node:
         **other: str,
     ) -> subprocess.Popen[str]:
         process = subprocess.Popen(
-            ["nsenter", f"--net={self.netns.path}", str(self.bin / plugin)],
+            [*self.entry, str(self.bin / plugin)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -211,13 +215,18 @@ class Node:
         return finish(self.start(verb, pod, plugin, config, **other))
 
     def run(self, *argv: str) -> str:
-        return inside(self.netns, argv)
+        return subprocess.run(
+            [*self.entry, *argv], check=True, capture_output=True, text=True
+        ).stdout
 
     def fork(self, work: Callable[[], None]) -> int:
         """Run `work` in a child process inside the node; its wait status."""
         child = os.fork()
         if child == 0:
             try:
+                if self.mounts:
+                    with open(f"/proc/{self.mounts}/ns/mnt") as door:
+                        call_libc("setns", door.fileno(), 0)
                 with self.netns.entered():
                     work()
                 os._exit(0)
@@ -265,19 +274,39 @@ def build(directory: Path, stack: ExitStack, count: int = 30) -> Node:
         inside(netns, line.split())
     server = WireServer(fabric, (f"10.220.2.{number}" for number in range(5, 5 + count)))
     stack.callback(server.close)
-    node = Node(directory, fabric, netns, server, stack)
+    entry = ("nsenter", f"--net={netns.path}")
+    node = Node(directory, fabric, netns, server, stack, entry=entry)
     (directory / "log").mkdir()
+    put_plugins(node)
+    return node
+
+
+def deliver_by_table(node: Node) -> None:
+    """The fabric sends frames for the node's pods to its NIC without asking, as Azure's does."""
+    for address in node.wire_server.addresses:
+        neighbour = (address, "lladdr", NIC_MAC, "nud", "permanent", "dev", "fab0")
+        inside(node.fabric, ["ip", "neigh", "replace", *neighbour])
+
+
+def set_mode(node: Node, mode: str) -> None:
+    """In the node's conflist."""
+    path = node.directory / "conf/10-azure.conflist"
+    document = json.loads(path.read_text())
+    document["plugins"][0]["mode"] = mode
+    path.write_text(json.dumps(document))
+
+
+def put_plugins(node: Node) -> None:
     install(
         Path("/"),
         bin_dir=str(node.bin),
-        conf_dir=str(directory / "conf"),
-        lib_dir=str(directory / "lib"),
+        conf_dir=str(node.directory / "conf"),
+        lib_dir=str(node.directory / "lib"),
         state_dir=node.settings.state_dir,
         log_dir=node.settings.log_dir,
         wire_server_url=URL,
         cooling_seconds=node.settings.cooling_seconds,
     )
-    return node
 
 
 def reach(source: NetNamespace, address: str, port: int = 80) -> bytes:

@@ -8,19 +8,34 @@ import signal
 import socket
 import sqlite3
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from podwire.cni import card
 from podwire.cni import migrate as module
 from podwire.cni.migrate import migrate, uninstall
+from podwire.ipam.ledger import Ledger
 from podwire.kernel.netns import NetNamespace
 from podwire.model.errors import InvalidInputError
 
-from .node import CONFIG, GATEWAY, NIC_MAC, NODE_IP, WIRE_SERVER, Node, Pod, inside, reach
+from .node import (
+    CONFIG,
+    GATEWAY,
+    NODE_IP,
+    WIRE_SERVER,
+    Node,
+    Pod,
+    deliver_by_table,
+    put_plugins,
+    reach,
+    set_mode,
+)
 
 OTHER = {"bridge": "transparent", "transparent": "bridge"}
 PLATFORM = {f"{one} via {GATEWAY} dev eth0" for one in (WIRE_SERVER, "169.254.169.254")}
@@ -28,10 +43,8 @@ PLATFORM = {f"{one} via {GATEWAY} dev eth0" for one in (WIRE_SERVER, "169.254.16
 
 @pytest.fixture
 def live(node: Node) -> Node:
-    """With Azure's host routes, and a fabric that delivers frames for pods to the NIC's MAC."""
-    for last in range(5, 35):
-        neighbour = (f"10.220.2.{last}", "lladdr", NIC_MAC, "nud", "permanent", "dev", "fab0")
-        inside(node.fabric, ["ip", "neigh", "replace", *neighbour])
+    """With Azure's host routes and fabric."""
+    deliver_by_table(node)
     for one in PLATFORM:
         node.run("ip", "route", "add", *one.split())
     return node
@@ -43,9 +56,7 @@ def conflist(node: Node) -> Path:
 
 def wired(node: Node, mode: str, count: int = 2) -> list[Pod]:
     """Pods in `mode`, which the conflist says too."""
-    document = json.loads(conflist(node).read_text())
-    document["plugins"][0]["mode"] = mode
-    conflist(node).write_text(json.dumps(document))
+    set_mode(node, mode)
     pods = []
     for number in range(count):
         pod = node.pod(f"{number:064x}")
@@ -65,10 +76,10 @@ def move(node: Node, to: str, **given: bool) -> module.Moved:
 
 
 @contextmanager
-def connection(source: NetNamespace, node: Node) -> Iterator[socket.socket]:
-    """An established TCP connection to an echo server in the fabric."""
-    with node.fabric.entered():
-        server = socket.create_server((GATEWAY, 0))
+def connection(source: NetNamespace, target: NetNamespace, address: str) -> Iterator[socket.socket]:
+    """An established TCP connection to an echo server at `address` in `target`."""
+    with target.entered():
+        server = socket.create_server((address, 0))
 
     def echo() -> None:
         peer, _ = server.accept()
@@ -79,10 +90,44 @@ def connection(source: NetNamespace, node: Node) -> Iterator[socket.socket]:
     thread = threading.Thread(target=echo)
     thread.start()
     with source.entered():
-        plug = socket.create_connection(server.getsockname(), timeout=10)
+        plug = socket.create_connection(server.getsockname(), timeout=20)
     with server, plug:
         yield plug
     thread.join()
+
+
+class Talk:
+    """Words go over a connection and come back, all the time; one that does not ends it."""
+
+    def __init__(self, plug: socket.socket) -> None:
+        self._plug, self._said, self._failed, self._over = plug, 0, "", False
+        self._thread = threading.Thread(target=self._talk)
+
+    def __enter__(self) -> Talk:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over = True
+        self._thread.join()
+
+    def _talk(self) -> None:
+        answers = self._plug.makefile("rb")
+        while not self._over and not self._failed:
+            word = b"%08d" % self._said
+            try:
+                self._plug.sendall(word)
+                self._failed = "" if answers.read(8) == word else "another word came back"
+            except OSError as error:
+                self._failed = repr(error)
+            self._said += 1
+
+    def goes_on(self) -> None:
+        """Two more words: the first may have been under way already."""
+        wanted = self._said + 2
+        while self._said < wanted:
+            assert not self._failed, f"word {self._said}: {self._failed}"
+            time.sleep(0.01)
 
 
 def assert_echo(plug: socket.socket, text: bytes) -> None:
@@ -112,7 +157,8 @@ def assert_all_well(node: Node, mode: str, pods: list[Pod]) -> None:
 @pytest.mark.parametrize("mode", ["bridge", "transparent"])
 def test_there_and_back_with_connections_of_node_and_pod(live: Node, mode: str) -> None:
     pods = wired(live, mode)
-    with connection(live.netns, live) as of_node, connection(pods[0].netns, live) as of_pod:
+    fabric = (live.fabric, GATEWAY)
+    with connection(live.netns, *fabric) as of_node, connection(pods[0].netns, *fabric) as of_pod:
         for at, to in enumerate((OTHER[mode], mode, OTHER[mode])):
             assert move(live, to).pods == 2
             assert_echo(of_node, b"node %d" % at)
@@ -123,6 +169,26 @@ def test_there_and_back_with_connections_of_node_and_pod(live: Node, mode: str) 
     for pod in (*pods, new):
         assert live.call("DEL", pod, config=config(OTHER[mode])).status == 0
     assert (live.wired(), live.azv_links(), live.ledger().leases()) == ([], [], [])
+
+
+def test_the_nodes_connections_go_on_from_the_first_pod_to_the_end_of_the_plugins(
+    live: Node,
+) -> None:
+    """One that the node opened and one opened to it, with traffic both ways all the time."""
+    with ExitStack() as stack:
+        ends = ((live.netns, live.fabric, GATEWAY), (live.fabric, live.netns, NODE_IP))
+        plugs = [stack.enter_context(connection(*one)) for one in ends]
+        talks = [stack.enter_context(Talk(one)) for one in plugs]
+        stages = (
+            lambda: wired(live, "bridge"),
+            lambda: move(live, "transparent"),
+            lambda: move(live, "bridge"),
+            lambda: leave(live, force=True),
+        )
+        for stage in stages:
+            stage()
+            for talk in talks:
+                talk.goes_on()
 
 
 @pytest.mark.parametrize("mode", ["bridge", "transparent"])
@@ -141,26 +207,40 @@ def test_a_dry_run_changes_nothing_and_a_second_run_has_nothing_to_do(
     assert move(live, OTHER[mode]).changes == ()
 
 
-def killed_at(node: Node, to: str, step: int) -> bool:
-    """Kill a migration before its kernel step number `step`; False: it had fewer."""
+def leave(node: Node, **given: bool) -> None:
+    with node.netns.entered():
+        uninstall(node.settings, **directories(node), **given)
+
+
+def directories(node: Node) -> dict[str, str]:
+    return {
+        "bin_dir": str(node.bin),
+        "conf_dir": str(node.directory / "conf"),
+        "lib_dir": str(node.directory / "lib"),
+    }
+
+
+def killed_at(node: Node, step: int, end: Callable[[], object]) -> bool:
+    """Kill `end` before its step number `step`, of kernel or journal; False: it had fewer."""
 
     def work() -> None:
         left = [step]
 
         def counted(real: Any) -> Any:
-            def call(*given: Any) -> Any:
+            def call(*given: Any, **named: Any) -> Any:
                 left[0] -= 1
                 if left[0] < 0:
                     os.kill(os.getpid(), signal.SIGKILL)
-                return real(*given)
+                return real(*given, **named)
 
             return call
 
-        for name in ("realise", "unwire"):
-            setattr(module, name, counted(getattr(module, name)))
-        ledger = module.Ledger
-        ledger.rebridge = counted(ledger.rebridge)  # type: ignore[method-assign]
-        migrate(to, node.settings, conflist(node))
+        steps = [(place, name) for place in (module, card) for name in ("realise", "unwire")]
+        steps += [(Ledger, "rebridge"), (Ledger, "remember")]
+        steps += [(module.install, "write_whole"), (module.install, "remove")]
+        for place, name in steps:
+            setattr(place, name, counted(getattr(place, name)))
+        end()
 
     status = node.fork(work)
     assert os.WIFSIGNALED(status) or status == 0, status
@@ -173,39 +253,60 @@ def test_killed_before_each_step_and_finished_or_undone(
     live: Node, mode: str, finish: bool
 ) -> None:
     pods = wired(live, mode)
-    step = 0
-    while killed_at(live, OTHER[mode], step):
-        refused = live.call("ADD", live.pod(f"{step + 100:064x}"), config=config(mode))
-        assert refused.document["code"] == 11
-        assert "podwire cni migrate" in refused.document["msg"]
+    step, refusals = 0, 0
+    work = partial(migrate, OTHER[mode], live.settings, conflist(live))
+    while killed_at(live, step, work):
+        new = live.pod(f"{step + 100:064x}")
+        answer = live.call("ADD", new, config=config(mode))
+        if answer.status:
+            assert answer.document["code"] == 11
+            assert "podwire cni migrate" in answer.document["msg"]
+            refusals += 1
+        assert live.call("DEL", new, config=config(mode)).status == 0
         end = OTHER[mode] if finish else mode
         move(live, end)
         assert_all_well(live, end, pods)
         if finish:
             move(live, mode)
         step += 1
-    assert step > 5
+    assert refusals > 8
     assert_all_well(live, OTHER[mode], pods)
 
 
 @pytest.mark.parametrize("mode", ["bridge", "transparent"])
+def test_an_uninstallation_killed_before_each_step_is_finished_by_the_next(
+    live: Node, mode: str
+) -> None:
+    before = card_state(live)
+    step = 0
+    wired(live, mode, 1)
+    while killed_at(live, step, partial(leave, live, force=True)):
+        leave(live, force=True)
+        assert card_state(live) == before, f"killed before step {step}"
+        assert (live.azv_links(), live.ledger().leases()) == ([], [])
+        assert list(live.bin.glob("azure-vnet*")) == list(conflist(live).parent.iterdir()) == []
+        put_plugins(live)
+        wired(live, mode, 1)
+        step += 1
+    assert step >= (6 if mode == "bridge" else 2)
+    assert card_state(live) == before
+
+
+def card_state(node: Node) -> list[str]:
+    routes = node.run("ip", "route").replace(" proto static", "").splitlines()
+    addresses = node.run("ip", "-br", "-4", "addr").splitlines()
+    return sorted(" ".join(one.split()) for one in routes + addresses)
+
+
+@pytest.mark.parametrize("mode", ["bridge", "transparent"])
 def test_uninstall_refuses_then_leaves_the_card_as_it_was(live: Node, mode: str) -> None:
-    before = sorted(live.run("ip", "route").splitlines())
+    before = card_state(live)
     wired(live, mode)
-    places = {
-        "bin_dir": str(live.bin),
-        "conf_dir": str(live.directory / "conf"),
-        "lib_dir": str(live.directory / "lib"),
-    }
-    with live.netns.entered():
-        with pytest.raises(InvalidInputError, match="default/pod-0"):
-            uninstall(live.settings, **places)
-        assert conflist(live).exists()
-        uninstall(live.settings, **places, force=True)
-    after = [one.replace(" proto static", "") for one in live.run("ip", "route").splitlines()]
-    assert sorted(" ".join(one.split()) for one in after) == sorted(
-        " ".join(one.split()) for one in before
-    )
+    with pytest.raises(InvalidInputError, match="default/pod-0"):
+        leave(live)
+    assert conflist(live).exists()
+    leave(live, force=True)
+    assert card_state(live) == before
     assert (live.azv_links(), live.ledger().leases()) == ([], [])
     assert "azure0" not in live.run("ip", "link")
     assert not conflist(live).exists()

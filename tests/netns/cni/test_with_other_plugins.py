@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from .node import CONFIG, NODE_IP, WIRE_SERVER, Node, Pod, reach
+from .furnished import furnish, program, wait_for
+from .node import CONFIG, NODE_IP, WIRE_SERVER, Node, Pod, build, reach
 
 BRIDGE = {
     "cniVersion": "0.4.0",
@@ -153,6 +157,55 @@ def test_an_ipam_that_is_not_installed(node: Node) -> None:
     assert "azure-cns" in answer.document["msg"]
     assert str(node.bin) in answer.document["msg"]
     assert node.ledger().leases() == []
+
+
+@pytest.fixture
+def leased(tmp_path: Path) -> Iterator[Node]:
+    """With Debian's dhcp plugin, its daemon, and a DHCP server on the fabric."""
+    with ExitStack() as stack:
+        node = build(tmp_path, stack)
+        furnish(node, ("dnsmasq-base", "containernetworking-plugins"), {})
+        (node.bin / "dhcp").symlink_to("/usr/lib/cni/dhcp")
+        served = ("--interface=fab0", "--bind-interfaces", "--port=0", "--user=root", "--no-ping")
+        leases = (f"--dhcp-leasefile={tmp_path}/leases", "--dhcp-range=10.220.2.200,10.220.2.201")
+        fabric = replace(node, entry=(*node.entry[:-1], f"--net={node.fabric.path}"))
+        stack.enter_context(program(fabric, "dnsmasq", "--no-daemon", *served, *leases))
+        daemon = ("/usr/lib/cni/dhcp", "daemon", "-socketpath", f"{tmp_path}/dhcp.sock")
+        stack.enter_context(program(node, *daemon))
+        wait_for(node, "test", "-S", f"{tmp_path}/dhcp.sock")
+        yield node
+
+
+def test_dhcp_asks_through_the_pods_link(leased: Node) -> None:
+    node, pods = leased, [leased.pod(letter * 64) for letter in "ab"]
+    ipam = {"type": "dhcp", "daemonSocketPath": f"{node.directory}/dhcp.sock"}
+    config = {**CONFIG, "ipam": ipam}
+    addresses = set()
+    for pod in pods:
+        answer = node.call("ADD", pod, config=config)
+        assert answer.status == 0, answer
+        assert node.call("ADD", pod, config=config).document == answer.document
+        addresses.add(answer.document["ips"][0]["address"])
+        assert reach(pod.netns, WIRE_SERVER) == b"HTTP/1.0 200 OK"
+    assert addresses == {"10.220.2.200/24", "10.220.2.201/24"}
+    for pod in pods:
+        assert node.call("DEL", pod, config=config).status == 0
+    assert (node.wired(), node.azv_links(), node.ledger().leases()) == ([], [], [])
+
+    lost = {**config, "ipam": {**ipam, "daemonSocketPath": "/nowhere"}}
+    assert "/nowhere" in node.call("ADD", pods[0], config=lost).document["msg"]
+    assert node.azv_links() == []
+    assert node.call("DEL", pods[0], config=config).status == 0
+    assert node.ledger().leases() == []
+
+
+def test_dhcp_cannot_ask_in_transparent_mode(mixed: Node) -> None:
+    (mixed.bin / "dhcp").symlink_to(mixed.bin / "static")
+    config = {**CONFIG, "mode": "transparent", "ipam": {"type": "dhcp"}}
+    refused = mixed.call("ADD", mixed.pod("a" * 64), config=config)
+    assert (refused.status, refused.document["code"]) == (1, 7)
+    assert "set mode to bridge" in refused.document["msg"]
+    assert (mixed.azv_links(), mixed.ledger().leases()) == ([], [])
 
 
 def host_local(node: Node, first: str, last: str) -> dict:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,42 +18,15 @@ SEED: dict[str, Any] = {
     "name": "azure",
     "type": "azure-vnet",
 }
-# The azure-vnet part of the conflists that Azure CNI ships, v1.1.8 to v1.8.12.
-SHIPPED: list[dict[str, Any]] = [
-    SEED,
-    {"name": "azure", "cniVersion": "0.3.0", "mode": "transparent", "ipam": {"type": "azure-cns"}},
-    {
-        "name": "azure",
-        "mode": "transparent",
-        "executionMode": "v4swift",
-        "ipsToRouteViaHost": ["169.254.20.10"],
-        "ipam": {"type": "azure-cns"},
-    },
-    {"name": "azure", "mode": "transparent", "ipam": {"type": "azure-cns", "mode": "overlay"}},
-    {
-        "name": "azure",
-        "mode": "bridge",
-        "bridge": "azure0",
-        "multiTenancy": True,
-        "infraVnetAddressSpace": "",
-        "podNamespaceForDualNetwork": [],
-        "enableExactMatchForPodName": False,
-        "enableSnatOnHost": True,
-        "ipam": {"type": "azure-vnet-ipam"},
-        "dns": {"nameservers": []},
-    },
-    {
-        "name": "azure",
-        "mode": "transparent-vlan",
-        "multiTenancy": True,
-        "ipam": {"type": "azure-cns"},
-    },
-]
+SHIPPED = sorted(Path(__file__).parents[2].glob("conflists/*.conflist"))
+"""As Azure's tools write them, v1.1.8 to v1.8.12."""
 
 
-@pytest.mark.parametrize("raw", SHIPPED)
-def test_every_shipped_conflist_parses(raw: dict[str, Any]) -> None:
-    conf = NetConf.parse(raw)
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda one: one.stem)
+def test_every_shipped_conflist_parses(path: Path) -> None:
+    document = json.loads(path.read_text())
+    raw = document["plugins"][0]
+    conf = NetConf.parse({"name": document["name"], "cniVersion": document["cniVersion"], **raw})
     assert (conf.name, conf.mode, conf.ipam.type) == ("azure", raw["mode"], raw["ipam"]["type"])
 
 
@@ -82,7 +57,14 @@ def test_what_is_not_given() -> None:
         ({"ipam": {"type": "../evil"}}, 'ipam.type is "../evil"'),
         ({"ipam": {"subnet": "10.220.2.7/24"}}, 'ipam.subnet is "10.220.2.7/24"'),
         ({"ipam": {"ipAddress": "ten"}}, 'ipam.ipAddress is "ten"'),
+        ({"ipam": {"type": 7}}, "ipam.type is 7; it must be a plugin's file name"),
+        ({"dns": "10.0.0.10"}, 'dns is "10.0.0.10"; it must be an object'),
         ({"dns": {"nameservers": [1]}}, "dns.nameservers[0] is 1"),
+        ({"dns": {"domain": ["a"]}}, 'dns.domain is ["a"]; it must be a string'),
+        ({"dns": {"search": {"a": 1}}}, 'dns.search is {"a": 1}; it must be a list'),
+        ({"dns": {"options": [None]}}, "dns.options[0] is null; it must be a string"),
+        ({"master": "eth0/1"}, 'master is "eth0/1"; it must be a link name'),
+        ({"cniVersion": 3}, "cniVersion is 3; it must be a string"),
     ],
 )
 def test_a_wrong_field_is_refused_with_its_path_and_value(
