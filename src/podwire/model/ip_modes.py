@@ -5,8 +5,8 @@ made), "Azure CNI pod subnet" (batches of 16), "Azure CNI Overlay" (a /24 of the
 node), "Use kubenet" (the same, and a route for each node in a table of 400).
 
 An upgrade surges one pool at a time, so it costs what its most expensive pool costs. That follows
-Azure/AKS#1795, where an upgrade was refused because every pool's surge was counted: closed as a
-bug, with a fix.
+Azure/AKS#1795: an upgrade of one of two pools was refused for 276 addresses, a number that both
+pools' surge explains, and this was fixed as a bug.
 """
 
 from __future__ import annotations

@@ -120,7 +120,6 @@ def check_pods(mode: Mode, pools: Sequence[Pool], ranges: Ranges) -> None:
                 f"has {have} IP addresses; nodes full of pods take {need}. Pods beyond stay in "
                 "ContainerCreating.",
                 code="NCUpdateSubnetFullError",
-                target=f"subnets.{ranges.pod_subnet.name}",
             )
     if mode is KUBENET and ranges.pod_cidr is not None:
         nodes = pods_need(mode, pools, Moment.MAXIMUM_UPGRADE) // NODE_BLOCK

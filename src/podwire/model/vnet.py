@@ -113,5 +113,4 @@ def subnet_is_full(subnet: Subnet, count: int) -> InvalidInputError:
         f"Subnet {subnet.name} with address prefix {subnet.prefix} does not have enough "
         f"capacity for {count} IP addresses.",
         code="SubnetIsFull",
-        target=f"subnets.{subnet.name}",
     )
