@@ -1,28 +1,26 @@
 """What AKS refuses, with Azure's code, text and target where Azure has them. Pure.
 
-Source: AKS networking rules and error texts as users met them (InsufficientSubnetSize,
-ServiceCidrOverlapExistingSubnetsCidr, DnsServiceIpOutOfServiceCidr, CidrStringParseError).
+Ranges and names are here, node pools and their addresses in `model/pool_rules.py`. Source: AKS
+networking rules and error texts as users met them (ServiceCidrOverlapExistingSubnetsCidr,
+DnsServiceIpOutOfServiceCidr, NetworkProfileCIDROverlapVNET, CidrStringParseError).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from ipaddress import AddressValueError, IPv4Address, IPv4Network, NetmaskValueError
 from itertools import combinations
 
 from podwire.model.cluster import ClusterSpec
 from podwire.model.errors import InvalidInputError
-from podwire.model.vnet import Subnet, VNet
+from podwire.model.ip_modes import NODE_SUBNET, Ranges
+from podwire.model.node_pool import Pool
+from podwire.model.pool_rules import POD_CIDR_TARGET, check_create, check_pool, check_upgrade
+from podwire.model.vnet import SMALLEST_SUBNET, Subnet, VNet
 
-MAX_PODS_FLOOR, MAX_PODS_CEILING = 10, 250
-MIN_PODS_PER_POOL = 30
-MAX_NODES = 100
-SMALLEST_SUBNET = 29
 RESERVED_RANGES = ("169.254.0.0/16", "172.30.0.0/16", "172.31.0.0/16", "192.0.2.0/24")
 """Ranges that AKS keeps for itself; the lab's control plane lives in the third."""
 _CLUSTER_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?")
-_POOL_NAME = re.compile(r"[a-z][a-z0-9]{0,11}")
 
 
 def parse_cidr(text: str, target: str) -> IPv4Network:
@@ -96,46 +94,31 @@ def _check_reserved(network: IPv4Network, what: str, target: str) -> None:
 def check_cluster(spec: ClusterSpec) -> None:
     """All rules for creating this cluster, the VNet's own included."""
     check_vnet(spec.vnet)
-    _check_names(spec)
-    _check_pool(spec)
+    check_cluster_name(spec.name)
+    for pool in _pools(spec):
+        check_pool(pool)
     service = check_service_cidr(spec.service_cidr, spec.vnet)
     check_dns_service_ip(spec.dns_service_ip, service)
-    check_subnet_size(spec.vnet.subnet(spec.subnet), [(spec.node_count, spec.max_pods)])
+    check_create(NODE_SUBNET, _pools(spec), Ranges(spec.vnet.subnet(spec.subnet)))
 
 
-def _check_names(spec: ClusterSpec) -> None:
-    if not _CLUSTER_NAME.fullmatch(spec.name):
+def check_cluster_upgrade(spec: ClusterSpec) -> None:
+    """All rules for upgrading it: the VNet's subnets of today, and room for the surge node."""
+    check_service_cidr(spec.service_cidr, spec.vnet)
+    check_upgrade(NODE_SUBNET, _pools(spec), Ranges(spec.vnet.subnet(spec.subnet)))
+
+
+def _pools(spec: ClusterSpec) -> list[Pool]:
+    return [Pool(spec.pool, spec.node_count, spec.max_pods)]
+
+
+def check_cluster_name(name: str) -> None:
+    if not _CLUSTER_NAME.fullmatch(name):
         raise InvalidInputError(
-            f"cluster name {spec.name!r} is invalid: 1 to 63 letters, digits, _ and -, "
+            f"cluster name {name!r} is invalid: 1 to 63 letters, digits, _ and -, "
             "a letter or digit at both ends",
             code="InvalidParameter",
             target="name",
-        )
-    if not _POOL_NAME.fullmatch(spec.pool):
-        raise InvalidInputError(
-            f"node pool name {spec.pool!r} is invalid: 1 to 12 lower-case letters and digits, "
-            "a letter first",
-            code="InvalidParameter",
-            target="agentPoolProfile.name",
-        )
-
-
-def _check_pool(spec: ClusterSpec) -> None:
-    if not 1 <= spec.node_count <= MAX_NODES:
-        raise InvalidInputError(
-            f"node count {spec.node_count} is out of range: 1 to {MAX_NODES}",
-            code="InvalidParameter",
-            target="agentPoolProfile.count",
-        )
-    enough = spec.max_pods * spec.node_count >= MIN_PODS_PER_POOL
-    if not (MAX_PODS_FLOOR <= spec.max_pods <= MAX_PODS_CEILING and enough):
-        raise InvalidInputError(
-            "The value of parameter maxPods is invalid. "
-            f"{spec.max_pods} on each of {spec.node_count} nodes: it must be "
-            f"{MAX_PODS_FLOOR} to {MAX_PODS_CEILING}, and at least {MIN_PODS_PER_POOL} over the "
-            "whole pool.",
-            code="InvalidParameter",
-            target="agentPoolProfile.maxPods",
         )
 
 
@@ -185,16 +168,18 @@ def check_dns_service_ip(text: str, service: IPv4Network) -> None:
         )
 
 
-def check_subnet_size(subnet: Subnet, pools: Iterable[tuple[int, int]]) -> None:
-    """pools: (nodes, max pods) each; every node takes 1 + max pods addresses when it is made."""
-    need = sum(nodes * (max_pods + 1) for nodes, max_pods in pools)
-    if need > subnet.usable:
-        raise InvalidInputError(
-            f"Pre-allocated IPs {need} exceeds IPs available {subnet.usable} in Subnet Cidr "
-            f"{subnet.prefix}, Subnet Name {subnet.name}. If Autoscaler is enabled, the max-count "
-            "from each nodepool is counted towards this total (which means that pre-allocated IPs "
-            "count represents a theoretical max value, not the actual number of IPs requested). "
-            "http://aka.ms/aks/insufficientsubnetsize",
-            code="InsufficientSubnetSize",
-            target="agentPoolProfile.count",
-        )
+def check_pod_cidr(text: str, vnet: VNet, service: IPv4Network | None) -> IPv4Network:
+    """Overlay's and kubenet's: outside the reserved ranges, disjoint from VNet and services."""
+    pods = parse_cidr(text, POD_CIDR_TARGET)
+    for prefix in vnet.prefixes:
+        if pods.overlaps(IPv4Network(prefix)):
+            raise InvalidInputError(
+                f"NetworkProfile CIDR {pods} overlaps with reserved VNET CIDR {prefix}",
+                code="NetworkProfileCIDROverlapVNET",
+                target=POD_CIDR_TARGET,
+            )
+    if service is not None and pods.overlaps(service):
+        message = f"The pod CIDR {pods} overlaps the service CIDR {service}; they must be disjoint."
+        raise InvalidInputError(message, target=POD_CIDR_TARGET)
+    _check_reserved(pods, "pod CIDR", POD_CIDR_TARGET)
+    return pods

@@ -20,6 +20,13 @@ FABRIC_MAC = "12:34:56:78:9a:bc"
 """The MAC with which Azure's fabric answers every ARP request of a NIC."""
 RESERVED_FIRST = 4
 """Addresses at a subnet's start that are never handed out; the last one is not either."""
+SMALLEST_SUBNET = 29
+"""The longest prefix of a subnet."""
+
+
+def usable(prefix: int) -> int:
+    """How many addresses of a subnet with this prefix length can be handed out: all but five."""
+    return max(0, (1 << (32 - prefix)) - RESERVED_FIRST - 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +46,7 @@ class Subnet:
 
     @property
     def usable(self) -> int:
-        """How many addresses can be handed out: all but five."""
-        return max(0, self.network.num_addresses - RESERVED_FIRST - 1)
+        return usable(self.network.prefixlen)
 
     def free(self, taken: Iterable[str]) -> Iterable[IPv4Address]:
         """The addresses that may be handed out and are not taken, lowest first."""
@@ -94,12 +100,17 @@ def allocate(subnet: Subnet, count: int, taken: Iterable[str]) -> tuple[str, ...
     """
     free = [int(one) for one in subnet.free(taken)]
     if len(free) < count:
-        raise InvalidInputError(
-            f"Subnet {subnet.name} with address prefix {subnet.prefix} does not have enough "
-            f"capacity for {count} IP addresses.",
-            code="SubnetIsFull",
-        )
+        raise subnet_is_full(subnet, count)
     runs = (at for at in range(len(free) - count + 1) if free[at + count - 1] - free[at] < count)
     start = next(runs, None)
     chosen = free[:count] if start is None else free[start : start + count]
     return tuple(str(IPv4Address(one)) for one in chosen)
+
+
+def subnet_is_full(subnet: Subnet, count: int) -> InvalidInputError:
+    """What Azure's network answers when `count` more addresses are asked for."""
+    return InvalidInputError(
+        f"Subnet {subnet.name} with address prefix {subnet.prefix} does not have enough "
+        f"capacity for {count} IP addresses.",
+        code="SubnetIsFull",
+    )

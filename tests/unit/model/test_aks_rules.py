@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from podwire.model.aks_rules import check_cluster
+from podwire.model.aks_rules import check_cluster, check_cluster_upgrade
 from podwire.model.cluster import ClusterSpec, base36
 from podwire.model.errors import InvalidInputError
 from podwire.model.vnet import Subnet, VNet, allocate
@@ -75,6 +75,22 @@ def test_refusals(change: dict[str, object], code: str, named: str) -> None:
         check_cluster(replace(SPEC, **change))
     assert refused.value.code == code
     assert named in str(refused.value)
+
+
+def test_an_upgrade_needs_room_for_one_node_more() -> None:
+    check_cluster_upgrade(replace(SPEC, node_count=7))
+    check_cluster(replace(SPEC, node_count=8))
+    with pytest.raises(InvalidInputError, match="capacity for 31 IP addresses") as refused:
+        check_cluster_upgrade(replace(SPEC, node_count=8))
+    assert refused.value.code == "SubnetIsFull"
+
+
+def test_a_subnet_added_since_blocks_the_upgrade() -> None:
+    grown = (*SUBNETS, Subnet("late", "10.200.9.0/24"))
+    vnet = replace(VNET, prefixes=("10.220.0.0/16", "10.200.0.0/16"), subnets=grown)
+    with pytest.raises(InvalidInputError, match=r"subnet CIDR 10\.200\.9\.0/24") as refused:
+        check_cluster_upgrade(replace(SPEC, vnet=vnet))
+    assert refused.value.code == "ServiceCidrOverlapExistingSubnetsCidr"
 
 
 def test_unknown_subnet_names_those_that_exist() -> None:
