@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import threading
@@ -38,17 +39,19 @@ CONFIG: dict[str, Any] = {
     "type": "azure-vnet",
 }
 _FABRIC = f"""
-ip link add fab0 type veth peer name eth0 netns NODE address {NIC_MAC}
-ip link set fab0 up
-ip link set lo up
-ip addr add {GATEWAY}/24 dev fab0
-ip addr add {WIRE_SERVER}/32 dev lo
+link set lo up
+addr add {WIRE_SERVER}/32 dev lo
+"""
+_CABLE = f"""
+link add fab0 type veth peer name eth0 netns NODE address {NIC_MAC}
+link set fab0 up
+addr add {GATEWAY}/24 dev fab0
 """
 _NODE = f"""
-ip link set lo up
-ip link set eth0 up
-ip addr add {NODE_IP}/24 dev eth0
-ip route add default via {GATEWAY}
+link set lo up
+link set eth0 up
+addr add {NODE_IP}/24 dev eth0
+route add default via {GATEWAY}
 """
 
 
@@ -139,11 +142,17 @@ class Node:
     netns: NetNamespace
     wire_server: WireServer
     stack: ExitStack
+    mode: str = "bridge"
     pods: list[Pod] = field(default_factory=list)
     entry: tuple[str, ...] = ()
     """Before a command's words, what makes it run on the node."""
     mounts: int = 0
     """A process whose mount namespace is the node's; 0: the node has the machine's files."""
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """What a runtime sends for a pod in the node's mode."""
+        return {**CONFIG, "mode": self.mode}
 
     @property
     def settings(self) -> Settings:
@@ -199,7 +208,7 @@ class Node:
             env=self.environment(verb, pod, **other),
         )
         assert process.stdin is not None
-        process.stdin.write(json.dumps(config or CONFIG, separators=(",", ":")))
+        process.stdin.write(json.dumps(config or self.config, separators=(",", ":")))
         process.stdin.close()
         process.stdin = None
         return process
@@ -265,17 +274,17 @@ def until(true: Callable[[], bool]) -> None:
     raise AssertionError("it never came true")
 
 
-def build(directory: Path, stack: ExitStack, count: int = 30) -> Node:
+def build(directory: Path, stack: ExitStack, count: int = 30, mode: str = "bridge") -> Node:
+    """A node with `count` addresses for pods; in transparent mode its fabric delivers frames for
+    them to the NIC's MAC, as Azure's does."""
     fabric = stack.enter_context(NetNamespace.create())
-    netns = stack.enter_context(NetNamespace.create())
-    for line in _FABRIC.strip().splitlines():
-        inside(fabric, line.replace("NODE", netns.path).split())
-    for line in _NODE.strip().splitlines():
-        inside(netns, line.split())
+    _batch(fabric, _FABRIC)
     server = WireServer(fabric, (f"10.220.2.{number}" for number in range(5, 5 + count)))
     stack.callback(server.close)
-    entry = ("nsenter", f"--net={netns.path}")
-    node = Node(directory, fabric, netns, server, stack, entry=entry)
+    netns = _cabled(fabric, stack)
+    node = Node(directory, fabric, netns, server, stack, mode, entry=_entry(netns))
+    if mode == "transparent":
+        deliver_by_table(node)
     (directory / "log").mkdir()
     put_plugins(node)
     return node
@@ -283,9 +292,8 @@ def build(directory: Path, stack: ExitStack, count: int = 30) -> Node:
 
 def deliver_by_table(node: Node) -> None:
     """The fabric sends frames for the node's pods to its NIC without asking, as Azure's does."""
-    for address in node.wire_server.addresses:
-        neighbour = (address, "lladdr", NIC_MAC, "nud", "permanent", "dev", "fab0")
-        inside(node.fabric, ["ip", "neigh", "replace", *neighbour])
+    command = f"neigh replace {{}} lladdr {NIC_MAC} nud permanent dev fab0\n"
+    _batch(node.fabric, "".join(map(command.format, node.wire_server.addresses)))
 
 
 def set_mode(node: Node, mode: str) -> None:
@@ -307,6 +315,37 @@ def put_plugins(node: Node) -> None:
         wire_server_url=URL,
         cooling_seconds=node.settings.cooling_seconds,
     )
+
+
+def renew(node: Node) -> None:
+    """Another machine in the node's place: as after `build`, with no pod and no state."""
+    inside(node.fabric, ["ip", "link", "del", "fab0"])
+    for one in (*(pod.netns for pod in node.pods), node.netns):
+        one.close()
+    node.pods.clear()
+    shutil.rmtree(node.settings.state_dir, ignore_errors=True)
+    node.netns = _cabled(node.fabric, node.stack)
+    node.entry = _entry(node.netns)
+    if node.mode == "transparent":
+        deliver_by_table(node)
+
+
+def _cabled(fabric: NetNamespace, stack: ExitStack) -> NetNamespace:
+    """A machine's namespace, its card in the fabric."""
+    netns = stack.enter_context(NetNamespace.create())
+    _batch(fabric, _CABLE.replace("NODE", netns.path))
+    _batch(netns, _NODE)
+    return netns
+
+
+def _entry(netns: NetNamespace) -> tuple[str, ...]:
+    return "nsenter", f"--net={netns.path}"
+
+
+def _batch(netns: NetNamespace, commands: str) -> None:
+    """Many commands of ip's in one process."""
+    words = ["nsenter", f"--net={netns.path}", "ip", "-batch", "-"]
+    subprocess.run(words, input=commands.strip() + "\n", check=True, text=True)
 
 
 def reach(source: NetNamespace, address: str, port: int = 80) -> bytes:
