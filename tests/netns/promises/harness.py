@@ -121,12 +121,14 @@ def leases(node: Node) -> list[Lease]:
 def settled(node: Node) -> list[Lease]:
     """The leases when nobody works on any: what a DEL of the agent left to its background is done.
 
-    One whose owner is dead stays as it is: nobody works on that.
+    One whose owner is dead stays as it is: nobody works on that. Read again, lest its owner ended
+    its work and then its life after the first reading.
     """
     deadline = time.monotonic() + WAIT
     while True:
         found = leases(node)
-        if all(one.state == ATTACHED or one.abandoned for one in found):
+        idle = all(one.state == ATTACHED or one.abandoned for one in found)
+        if idle and found == leases(node):
             return found
         assert time.monotonic() < deadline, f"still working: {found}"
         time.sleep(0.002)
