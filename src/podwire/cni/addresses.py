@@ -97,6 +97,7 @@ def take(
             address=address,
             mac=mac,
             cooling_seconds=settings.cooling_seconds,
+            waiting=request.waiting,
         )
     except CniError as error:
         if error.code == TRY_AGAIN:
@@ -136,6 +137,10 @@ def ipam_result(lease: Lease, nameservers: tuple[str, ...] = ()) -> Result:
         routes=(PodRoute(everything, lease.gateway),),
         dns=Dns(nameservers or DNS),
     )
+
+
+def _everything(cidr: str) -> str:
+    return DEFAULT_ROUTE6 if ":" in cidr else DEFAULT_ROUTE
 
 
 def take_from_plugin(

@@ -227,7 +227,7 @@ class AzureVnet:
         label = endpoint_id(request.container_id, request.ifname)
         deadline = time.monotonic() + self._settings.lock_wait
         while True:
-            lease = ledger.find(request.container_id, request.ifname, pod_mac(*names))
+            lease = ledger.find_surely(request.container_id, request.ifname, pod_mac(*names))
             if lease is None:
                 break
             self._log.write(f"[net] Deleting endpoint {label} from network {network}.")

@@ -143,6 +143,7 @@ class Node:
     wire_server: WireServer
     stack: ExitStack
     mode: str = "bridge"
+    lock_wait: float = 10.0
     pods: list[Pod] = field(default_factory=list)
     entry: tuple[str, ...] = ()
     """Before a command's words, what makes it run on the node."""
@@ -161,6 +162,7 @@ class Node:
             log_dir=str(self.directory / "log"),
             wire_server_url=URL,
             wire_server_timeout=1.0,
+            lock_wait=self.lock_wait,
             cooling_seconds=0.0,  # the lowest free address is the next one: tests can name it
         )
 

@@ -1,4 +1,4 @@
-"""SIGKILL of the agent at every moment of a call: its shim makes the call, or a later one undoes it.
+"""SIGKILL of the agent at every moment of a call: its shim makes the call, or a later one undoes.
 
 The agent has served before, so that it dies with all open that it keeps open.
 """
