@@ -24,6 +24,41 @@ OTHER_MAC = "02:00:00:00:00:99"
 Harm = tuple[str, str, str]
 """What is done, the place, the command."""
 
+OF_A_NODE = {
+    "bridge": (
+        "ip link del azure0",
+        "ip link set eth0 nomaster",
+        "ip link set azure0 down",
+        "nft delete table bridge azure-vnet",
+        "nft flush table bridge azure-vnet",
+        "nft flush ruleset",
+    ),
+    "transparent": ("sysctl -q -w net.ipv4.ip_forward=0",),
+}
+OF_A_POD = {
+    "bridge": (
+        "ip link del {link}",
+        "ip link set {link} nomaster",
+        "ip link set {link} down",
+        "ip neigh del {ip} dev azure0",
+        "nft delete element bridge azure-vnet pod_mac {{ {ip} }}",
+        "bridge link set dev {link} hairpin off",
+    ),
+    "transparent": (
+        "ip link del {link}",
+        "ip link set {link} down",
+        "ip link set {link} mtu 1400",
+        "ip neigh del {ip} dev {link}",
+        "ip route del {ip}/32",
+    ),
+}
+"""Commands on the node, by its mode: each breaks what CHECK must find and ADD repair."""
+
+
+def words(command: str) -> list[str]:
+    """As execve wants it; nft takes its script as one word."""
+    return ["nft", command.removeprefix("nft ")] if command.startswith("nft ") else command.split()
+
 
 def harms(one: KernelObject) -> list[Harm]:
     """At least one for each object; the commands are those of iproute2, nft and sysctl."""

@@ -57,6 +57,12 @@ def call(
     return Said(**json.loads(text))
 
 
+def asked(node: Node, verb: str, pod: Pod) -> Said:
+    """What the node's own executable answers: the plugin, or the shim before it."""
+    answer = node.call(verb, pod)
+    return Said(json.loads(answer.stdout) if answer.stdout else None, answer.status)
+
+
 def _answered(
     node: Node, verb: str, pod: Pod, config: dict[str, Any], settings: Settings | None = None
 ) -> str:

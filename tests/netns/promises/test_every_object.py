@@ -12,7 +12,7 @@ from podwire.model.netconf import NetConf
 from podwire.model.wiring import Wiring
 
 from ..cni.node import GATEWAY, Node, Pod
-from .harm import harms
+from .harm import harms, words
 from .harness import agree, bare, call, leases, usable
 
 SUBJECT, BYSTANDER = "a" * 64, "b" * 64
@@ -32,9 +32,7 @@ def checked(node: Node, pod: Pod) -> str:
 
 def run(node: Node, pod: Pod, place: str, command: str) -> None:
     where = pod if place == "pod" else node
-    prefix = ["nft"] if command.startswith("nft") else []
-    words = [command.removeprefix("nft ")] if prefix else command.split()
-    where.run(*prefix, *words)
+    where.run(*words(command))
 
 
 def whole(node: Node, pod: Pod) -> None:
