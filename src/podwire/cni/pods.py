@@ -74,14 +74,16 @@ def remove(
     host: NetNamespace,
     log: Log,
     later: Callable[[Callable[[], None]], None] | None = None,
+    waiting: Callable[[], bool] = lambda: True,
 ) -> bool:
     """Remove the lease's network, give back its address, free it. False: another call does.
 
     later: takes what is left to do when nothing of the pod's network answers any more: to delete
-    its link, and then to free the address. Raises PodwireError when something cannot be removed;
+    its link, and then to free the address. waiting: whether the caller still wants it when it
+    begins. Raises PodwireError when something cannot be removed;
     the lease then stays, and with the end of this thread any later call tries again.
     """
-    claimed = ledger.begin_release(lease)
+    claimed = ledger.begin_release(lease, waiting)
     if claimed is None:
         return False
     left = Wiring()

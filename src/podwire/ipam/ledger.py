@@ -356,13 +356,16 @@ class Ledger:
         query = "SELECT 1 FROM lease WHERE state <> 'attached' AND owner_pid = ? LIMIT 1"
         return bool(self._database.read(lambda db: db.execute(query, (own_id(),)).fetchone()))
 
-    def begin_release(self, lease: Lease) -> Lease | None:
-        """Claim `lease` to remove its network; None while another process works on it."""
+    def begin_release(
+        self, lease: Lease, waiting: Callable[[], bool] = lambda: True
+    ) -> Lease | None:
+        """Claim `lease` to remove its network; None while another process works on it, and when
+        the caller does not wait any more (`allocate`)."""
         mine = lease.owner_pid == own_id()
         if lease.state != ATTACHED and not mine and not lease.abandoned:
             return None
         try:
-            return self._claim(lease, RELEASING, {})
+            return self._claim(lease, RELEASING, {}, waiting)
         except CniError as error:
             if error.code == TRY_AGAIN:
                 return None
@@ -407,11 +410,18 @@ class Ledger:
                 freed.append(claimed)
         return freed
 
-    def _claim(self, lease: Lease, state: str, values: dict[str, str]) -> Lease:
+    def _claim(
+        self,
+        lease: Lease,
+        state: str,
+        values: dict[str, str],
+        waiting: Callable[[], bool] = lambda: True,
+    ) -> Lease:
         new = {**values, "state": state, "owner_pid": own_id(), "owner_start": own_start()}
         sets = ", ".join(f"{name} = ?" for name in new)
 
         def work(db: sqlite3.Connection) -> Lease:
+            _require(waiting, lease)
             changed = db.execute(
                 f"UPDATE lease SET {sets} WHERE id = ? AND since = ? AND address IS ? AND state = ?"
                 " AND owner_pid = ? AND owner_start = ?",
@@ -432,11 +442,9 @@ class Ledger:
         return self._database.run(work)
 
 
-def _require(waiting: Callable[[], bool], holder: Holder) -> None:
+def _require(waiting: Callable[[], bool], whose: Holder | Lease) -> None:
     if not waiting():
-        raise CniError(
-            TRY_AGAIN, f"the call for {holder.container_id} {holder.ifname} was given up; ADD again"
-        )
+        raise CniError(TRY_AGAIN, f"the call for {whose.container_id} {whose.ifname} was given up")
 
 
 def generation(*, everywhere: bool) -> str:

@@ -481,6 +481,9 @@ def test_a_call_that_nobody_waits_for_takes_nothing(ledger: Ledger) -> None:
             take(holder("a"), waiting=lambda: False)
         assert caught.value.code == TRY_AGAIN
     assert ledger.leases() == []
+    lease = attached(ledger, "a")
+    assert ledger.begin_release(attached_again(ledger, lease), lambda: False) is None
+    assert [one.state for one in ledger.leases()] == [ATTACHED]
 
 
 def test_a_lease_is_found_surely(ledger: Ledger) -> None:
