@@ -72,9 +72,11 @@ def resident(
     """Shims, and an agent that is gone after the block."""
     put_shims(node, kind, seconds)
     process = start_agent(node)
+    node.has_agent = True
     try:
         yield process
     finally:
+        node.has_agent = False
         end_agent(process)
 
 

@@ -1,4 +1,7 @@
-"""Bad state, one by one: a clear error or a repaired node, and never a leak."""
+"""Bad state, one by one: a clear error or a repaired node, and never a leak.
+
+In a call's own process, and under an agent that has it all open.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +20,31 @@ import pytest
 
 from podwire.kernel.netns import NetNamespace
 
-from ..cni.node import CONFIG, WIRE_SERVER, Node, finish, inside
-from .harness import agree, bare, call, forked, leases, usable
+from ..cni.node import CONFIG, WIRE_SERVER, Node, Pod, finish, inside
+from ..cni.resident import resident
+from .harness import Said, agree, asked, bare, forked, leases, settled, usable
+from .harness import call as call_in_process
 
 FIRST, SECOND = "a" * 64, "b" * 64
 NAMED = (5, 11, 100, 101, 102, 103, 104)
 """The codes whose texts tell what is wrong; 999 or a trace would be a defect."""
+
+
+@pytest.fixture(params=["in process", "agent"])
+def node(node: Node, request: pytest.FixtureRequest) -> Iterator[Node]:
+    if request.param == "in process":
+        yield node
+        return
+    with resident(node):
+        yield node
+
+
+def call(node: Node, verb: str, pod: Pod) -> Said:
+    """Another call does not wait for what the agent does after its answer; these tests do."""
+    said = asked(node, verb, pod) if node.has_agent else call_in_process(node, verb, pod)
+    if node.has_agent and verb == "DEL" and said.status == 0:
+        settled(node)
+    return said
 
 
 @contextmanager
@@ -231,7 +253,7 @@ def test_nft_of_a_killed_call_goes_on_and_harms_nobody(
     if child == 0:
         try:
             with node.netns.entered():
-                call(node, "ADD", first)
+                call_in_process(node, "ADD", first)
         finally:
             os._exit(1)
     while not (tmp_path / "runs").exists():
