@@ -144,7 +144,7 @@ class Node:
     stack: ExitStack
     mode: str = "bridge"
     lock_wait: float = 10.0
-    has_agent: bool = False
+    agent: subprocess.Popen[bytes] | None = None
     pods: list[Pod] = field(default_factory=list)
     entry: tuple[str, ...] = ()
     """Before a command's words, what makes it run on the node."""

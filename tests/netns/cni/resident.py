@@ -69,15 +69,14 @@ def end_agent(process: subprocess.Popen[bytes], how: signal.Signals = signal.SIG
 def resident(
     node: Node, kind: str = "c", seconds: float = 10.0
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Shims, and an agent that is gone after the block."""
+    """Shims, and an agent that is gone after the block, as is one that replaced it."""
     put_shims(node, kind, seconds)
-    process = start_agent(node)
-    node.has_agent = True
+    node.agent = start_agent(node)
     try:
-        yield process
+        yield node.agent
     finally:
-        node.has_agent = False
-        end_agent(process)
+        end_agent(node.agent)
+        node.agent = None
 
 
 def inode(path: Path) -> int:

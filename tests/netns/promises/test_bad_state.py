@@ -21,7 +21,7 @@ import pytest
 from podwire.kernel.netns import NetNamespace
 
 from ..cni.node import CONFIG, WIRE_SERVER, Node, Pod, finish, inside
-from ..cni.resident import resident
+from ..cni.resident import end_agent, resident, start_agent
 from .harness import Said, agree, asked, bare, forked, leases, settled, usable
 from .harness import call as call_in_process
 
@@ -41,8 +41,8 @@ def node(node: Node, request: pytest.FixtureRequest) -> Iterator[Node]:
 
 def call(node: Node, verb: str, pod: Pod) -> Said:
     """Another call does not wait for what the agent does after its answer; these tests do."""
-    said = asked(node, verb, pod) if node.has_agent else call_in_process(node, verb, pod)
-    if node.has_agent and verb == "DEL" and said.status == 0:
+    said = asked(node, verb, pod) if node.agent else call_in_process(node, verb, pod)
+    if node.agent and verb == "DEL" and said.status == 0:
         settled(node)
     return said
 
@@ -106,7 +106,11 @@ def test_state_directory_read_only(node: Node) -> None:
     first = node.pod(FIRST)
     with mounted(state(node), "size=4m"):
         assert call(node, "ADD", first).status == 0
+        if node.agent:
+            end_agent(node.agent)  # the kernel refuses as long as it has the ledger open
         subprocess.run(["mount", "-o", "remount,ro", str(state(node))], check=True)
+        if node.agent:
+            node.agent = start_agent(node)
         for verb, identity in (("ADD", SECOND), ("DEL", FIRST)):
             assert str(state(node)) in refused(node, verb, identity)
         usable(node, first)
