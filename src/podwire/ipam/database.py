@@ -63,18 +63,20 @@ class Database:
 
     def _retry(self, call: Callable[[], T]) -> T:
         """One thread at a time: sqlite's own waiting for another's turn is a sleep."""
-        for _ in range(3):
+        for last in (False, False, True):
             with self._turn:
                 try:
                     return call()
                 except _ReplacedError:
                     self.close()
                 except sqlite3.Error as error:
-                    if not _is_damage(error) or self._create is None:
-                        if _code(error) not in _BUSY:
-                            self.close()  # what is put right meanwhile is seen by another opening
+                    if _is_damage(error) and self._create is not None:
+                        self._move_aside()
+                        continue
+                    if _code(error) not in _BUSY:
+                        self.close()  # what is put right meanwhile is seen by another opening
+                    if last or _code(error) != sqlite3.SQLITE_READONLY:
                         raise self._translated(error) from error
-                    self._move_aside()
         raise CniError(IO_FAILURE, f"{self.path} is damaged again each time it is made anew")
 
     def _transaction(self, work: Work[T]) -> T:
