@@ -79,6 +79,12 @@ def resident(
         node.agent = None
 
 
+def peak(process: subprocess.Popen[bytes]) -> int:
+    """The most memory that it ever had, in MiB (proc_pid_status(5), VmHWM)."""
+    text = Path(f"/proc/{process.pid}/status").read_text()
+    return int(text.partition("VmHWM:")[2].split()[0]) >> 10
+
+
 def inode(path: Path) -> int:
     """0 when there is nothing."""
     try:

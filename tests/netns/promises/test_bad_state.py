@@ -21,7 +21,7 @@ import pytest
 from podwire.kernel.netns import NetNamespace
 
 from ..cni.node import CONFIG, WIRE_SERVER, Node, Pod, finish, inside
-from ..cni.resident import end_agent, resident, start_agent
+from ..cni.resident import end_agent, peak, resident, start_agent
 from .harness import Said, agree, asked, bare, forked, leases, settled, usable
 from .harness import call as call_in_process
 
@@ -348,6 +348,33 @@ def test_wire_server_answers_byte_by_byte(node: Node) -> None:
             time.sleep(0.1)
 
     with_garbage(node, drip)
+
+
+ENTITIES = "".join(f'<!ENTITY a{n} "{f"&a{n - 1};" * 20}">' for n in range(1, 12))
+BOMB = f'<!DOCTYPE x [<!ENTITY a0 "boom">{ENTITIES}]><Interfaces>&a11;</Interfaces>'
+MEGABYTE = b" " * (1 << 20)
+TOO_MUCH: dict[str, tuple[bytes, bytes]] = {
+    "entities of entities": (document(BOMB.encode()), b""),
+    "a long body": (b"HTTP/1.0 200 OK\r\nContent-Length: 104857600\r\n\r\n", MEGABYTE),
+    "a body without end": (b"HTTP/1.0 200 OK\r\n\r\n", MEGABYTE),
+    "a head without end": (b"HTTP/1.0 200 OK\r\n", b"X: y\r\n" * 10000),
+    "a line without end": (b"HTTP/1.0 200 OK\r\nX: ", MEGABYTE),
+}
+
+
+@pytest.mark.parametrize("kind", TOO_MUCH)
+def test_wire_server_says_too_much(node: Node, kind: str) -> None:
+    head, part = TOO_MUCH[kind]
+    before = peak(node.agent) if node.agent else 0
+
+    def flood(plug: socket.socket) -> None:
+        plug.sendall(head)
+        for _ in range(100 if part else 0):
+            plug.sendall(part)
+
+    with_garbage(node, flood)
+    if node.agent:
+        assert peak(node.agent) < before + 32
 
 
 def with_garbage(node: Node, work: Callable[[socket.socket], None]) -> None:

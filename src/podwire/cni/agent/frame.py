@@ -87,7 +87,7 @@ def read_answer(peer: socket.socket, *, seconds: float) -> tuple[int, bytes]:
 
 def _is_open(peer: socket.socket) -> bool:
     poll = select.poll()
-    poll.register(peer, select.POLLRDHUP)
+    poll.register(peer, 0)  # POLLHUP alone: a peer that only ended its sending still waits
     return not poll.poll(0)
 
 

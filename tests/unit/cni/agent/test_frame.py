@@ -98,5 +98,7 @@ def test_a_call_tells_whether_its_caller_still_waits() -> None:
         assert call.waiting()
         theirs.sendall(b"more than was asked")
         assert call.waiting()
+        theirs.shutdown(socket.SHUT_WR)
+        assert call.waiting()
         theirs.close()
         assert not call.waiting()
