@@ -14,10 +14,7 @@ from pathlib import Path
 from podwire.cni import shims
 from podwire.cni.install import install
 
-from .node import URL, Node
-
-WAIT = 30.0
-"""Seconds for what takes milliseconds on a machine that has nothing else to do."""
+from .node import URL, WAIT, Node
 
 
 def socket_of(node: Node) -> Path:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +16,8 @@ from podwire.cni.agent.frame import Call
 from podwire.cni.agent.main import run
 from podwire.cni.agent.work import Work
 
-from ..cni.node import Node
-from ..cni.resident import WAIT, inode, socket_of
+from ..cni.node import Node, until
+from ..cni.resident import inode, socket_of
 from .doors import Doors
 
 ANSWERED = "answered"
@@ -53,13 +52,6 @@ class Doomed:
 
     def signal(self, number: signal.Signals) -> None:
         os.kill(self.pid, number)
-
-
-def until(true: Callable[[], bool], otherwise: str) -> None:
-    deadline = time.monotonic() + WAIT
-    while not true():
-        assert time.monotonic() < deadline, otherwise
-        time.sleep(0.001)
 
 
 @contextmanager

@@ -23,8 +23,7 @@ from podwire.kernel.nfnetlink import NfNetlink
 from podwire.kernel.rtnetlink import RtNetlink
 from podwire.model.errors import KernelError, UnavailableError
 
-from ..cni.node import WIRE_SERVER, Node, Pod, reach
-from ..cni.resident import WAIT
+from ..cni.node import WAIT, WIRE_SERVER, Node, Pod, reach
 from .doors import Doors
 
 OK = b"HTTP/1.0 200 OK"

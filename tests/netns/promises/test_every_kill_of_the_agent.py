@@ -10,9 +10,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from ..cni.node import Answer, Node, Pod
+from ..cni.node import Answer, Node, Pod, until
 from ..cni.resident import put_shims
-from .doomed import ANSWERED, Doomed, doomed_agent, until
+from .doomed import ANSWERED, Doomed, doomed_agent
 from .harness import agree, bare, call, leases, settled, usable
 
 DOOMED, BESIDE, OTHER = "d" * 64, "b" * 64, "e" * 64

@@ -13,9 +13,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from ..cni.node import Node, Pod
+from ..cni.node import Node, Pod, until
 from ..cni.resident import put_shims
-from .doomed import ANSWERED, Doomed, doomed_agent, until
+from .doomed import ANSWERED, Doomed, doomed_agent
 from .harness import Said, agree, bare, call, settled, usable
 from .test_every_kill_of_the_agent import BESIDE, DOOMED, OTHER, counted
 

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from ..cni.node import Answer, Node, Pod, build, finish
-from ..cni.resident import WAIT, end_agent, put_shims, start_agent
+from ..cni.node import WAIT, Answer, Node, Pod, build, finish
+from ..cni.resident import end_agent, put_shims, start_agent
 from .harness import agree, bare, call, settled, usable
 
 CONTAINERS, CALLS, AT_ONCE = 50, 200, 12

@@ -22,9 +22,9 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from ..cni.node import Node, Pod, build
+from ..cni.node import Node, Pod, build, until
 from ..cni.resident import put_shims
-from .doomed import Doomed, doomed_agent, until
+from .doomed import Doomed, doomed_agent
 from .harm import OF_A_NODE, OF_A_POD, words
 from .harness import (
     Said,
