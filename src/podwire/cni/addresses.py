@@ -139,10 +139,6 @@ def ipam_result(lease: Lease, nameservers: tuple[str, ...] = ()) -> Result:
     )
 
 
-def _everything(cidr: str) -> str:
-    return DEFAULT_ROUTE6 if ":" in cidr else DEFAULT_ROUTE
-
-
 def take_from_plugin(
     ledger: Ledger,
     holder: Holder,
@@ -163,7 +159,7 @@ def take_from_plugin(
             f"network configuration: ipam.type is {holder.ipam!r}, which asks on the pod's link; "
             "in transparent mode no broadcast leaves it: set mode to bridge, or another ipam.type",
         )
-    lease = ledger.reserve(holder)
+    lease = ledger.reserve(holder, request.waiting)
     if lease.state == ATTACHED:
         return lease
     try:

@@ -339,7 +339,15 @@ def _cabled(fabric: NetNamespace, stack: ExitStack) -> NetNamespace:
     netns = stack.enter_context(NetNamespace.create())
     _batch(fabric, _CABLE.replace("NODE", netns.path))
     _batch(netns, _NODE)
+    for place, name in ((fabric, "fab0"), (netns, "eth0")):
+        until(lambda place=place, name=name: _passes_frames(place, name), f"{name} stays silent")
     return netns
+
+
+def _passes_frames(netns: NetNamespace, name: str) -> bool:
+    with RtNetlink(netns) as door:
+        link = door.link(name)
+    return link is not None and link.active
 
 
 def _entry(netns: NetNamespace) -> tuple[str, ...]:
