@@ -267,7 +267,7 @@ def test_the_plugin_does_as_the_model(machine: type[Machine]) -> None:
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=25,
+            max_examples=30,
             stateful_step_count=50,
             deadline=None,
             phases=[Phase.generate],
