@@ -13,14 +13,14 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
 from podwire.kernel.netns import NetNamespace
 
-from ..cni.node import CONFIG, WIRE_SERVER, Node, Pod, finish, inside
+from ..cni.node import CONFIG, WIRE_SERVER, Node, Pod, build, finish, inside
 from ..cni.resident import end_agent, peak, resident, start_agent
 from .harness import Said, agree, asked, bare, forked, leases, settled, usable
 from .harness import call as call_in_process
@@ -190,6 +190,21 @@ def test_the_node_is_harmed(node: Node, harm: str, then: str) -> None:
         pod.run("ping", "-c1", "-W2", "-q", WIRE_SERVER)
         assert call(node, "DEL", pod).status == 0
     bare(node)
+
+
+@pytest.mark.parametrize("with_agent", [False, True], ids=["in process", "agent"])
+def test_a_routing_node_forwards_no_more(tmp_path: Path, with_agent: bool) -> None:
+    with ExitStack() as stack:
+        node = build(tmp_path, stack, mode="transparent")
+        if with_agent:
+            stack.enter_context(resident(node))
+        pods = [node.pod(letter * 64) for letter in "abcd"]
+        for pod in pods[:3]:
+            assert call(node, "ADD", pod).status == 0
+        node.run("sysctl", "-q", "-w", "net.ipv4.ip_forward=0")
+        assert call(node, "ADD", pods[3]).status == 0
+        for pod in pods:
+            usable(node, pod)
 
 
 def test_a_repair_killed_before_the_other_pods_are_whole_is_ended_by_the_next(node: Node) -> None:
