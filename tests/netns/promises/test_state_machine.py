@@ -24,7 +24,7 @@ from hypothesis.stateful import (
 
 from ..cni.node import Node, Pod, build, until
 from ..cni.resident import put_shims
-from .doomed import Doomed, doomed_agent
+from .doomed import ANSWERED, Doomed, doomed_agent
 from .harm import OF_A_NODE, OF_A_POD, words
 from .harness import (
     Said,
@@ -125,10 +125,16 @@ class Machine(RuleBasedStateMachine):
         self.end()
         agent = self.begin(pod.id, at)
         said = asked(self.node, verb, pod)
-        self.added(pod, said) if verb == "ADD" else self.deleted(pod, said)
-        if len(agent.moments) >= at:
+        settled(self.node)
+        dead, answered = len(agent.moments) >= at, ANSWERED in agent.lines
+        if dead:
             agent.ended()
         self.end()
+        if verb == "DEL" and dead and answered:  # the next call ends what came after the answer
+            assert (said.status, said.document) == (0, None)
+            self.unsure.add(pod.id)
+        else:
+            self.added(pod, said) if verb == "ADD" else self.deleted(pod, said)
 
     @precondition(lambda self: self.agent)
     @rule(which=PODS, verb=VERBS, now=st.sampled_from((True, False, False)))
