@@ -97,6 +97,7 @@ def take(
             address=address,
             mac=mac,
             cooling_seconds=settings.cooling_seconds,
+            waiting=request.waiting,
         )
     except CniError as error:
         if error.code == TRY_AGAIN:
@@ -158,7 +159,7 @@ def take_from_plugin(
             f"network configuration: ipam.type is {holder.ipam!r}, which asks on the pod's link; "
             "in transparent mode no broadcast leaves it: set mode to bridge, or another ipam.type",
         )
-    lease = ledger.reserve(holder)
+    lease = ledger.reserve(holder, request.waiting)
     if lease.state == ATTACHED:
         return lease
     try:

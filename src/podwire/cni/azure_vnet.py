@@ -227,20 +227,22 @@ class AzureVnet:
         label = endpoint_id(request.container_id, request.ifname)
         deadline = time.monotonic() + self._settings.lock_wait
         while True:
-            lease = ledger.find(request.container_id, request.ifname, pod_mac(*names))
+            lease = ledger.find_surely(request.container_id, request.ifname, pod_mac(*names))
             if lease is None:
                 break
             self._log.write(f"[net] Deleting endpoint {label} from network {network}.")
             try:
-                if pods.remove(ledger, lease, request, host, self._log, self._bench.finish):
+                later, waiting = self._bench.finish, request.waiting
+                if pods.remove(ledger, lease, request, host, self._log, later, waiting):
                     return
             except KernelError as error:
                 raise CniError(TRY_AGAIN, f"failed to delete endpoint: {error}") from error
-            if time.monotonic() > deadline:
+            if time.monotonic() > deadline or not request.waiting():
                 raise CniError(TRY_AGAIN, f"{label} is {lease.state} in process {lease.owner_pid}")
             time.sleep(0.02)
         self._log.write(f"[cni-net] Endpoint {label} holds no address.")
-        pods.unwire_link(host_veth_name(*names), request.ifname, host)
+        if request.waiting():  # else it may be another ADD's by now
+            pods.unwire_link(host_veth_name(*names), request.ifname, host)
         give_back_unknown(request)
 
     def _attached(self, request: Request, conf: NetConf, ledger: Ledger) -> Lease:

@@ -48,6 +48,7 @@ class AzureVnetIpam:
                     address=address,
                     state=ATTACHED,
                     cooling_seconds=self._settings.cooling_seconds,
+                    waiting=request.waiting,
                 )
             self._log.write(f"[cni-ipam] Allocated address {lease.cidr}.")
             result = ipam_result(lease)

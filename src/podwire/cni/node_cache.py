@@ -15,7 +15,7 @@ from podwire.kernel.watch import Watch
 from podwire.model.errors import KernelError
 
 BELIEVED_SECONDS = 10.0
-"""The kernel does not tell of sysctls."""
+"""The kernel tells of no sysctl but ip_forward."""
 N = TypeVar("N")
 
 

@@ -74,18 +74,21 @@ def remove(
     host: NetNamespace,
     log: Log,
     later: Callable[[Callable[[], None]], None] | None = None,
+    waiting: Callable[[], bool] = lambda: True,
 ) -> bool:
     """Remove the lease's network, give back its address, free it. False: another call does.
 
     later: takes what is left to do when nothing of the pod's network answers any more: to delete
-    its link, and then to free the address. Raises PodwireError when something cannot be removed;
+    its link, and then to free the address. waiting: whether the caller still wants it when it
+    begins. Raises PodwireError when something cannot be removed;
     the lease then stays, and with the end of this thread any later call tries again.
     """
-    claimed = ledger.begin_release(lease)
+    claimed = ledger.begin_release(lease, waiting)
     if claimed is None:
         return False
     left = Wiring()
-    if claimed.address and (claimed.host_link or claimed.mac):
+    wired = claimed.address and (claimed.host_link or claimed.mac)
+    if wired and not _link_is_anothers(ledger, claimed):
         left = _cut(claimed, host, log)
     elif claimed.bridge and claimed.ipam in NEEDS_LINK:  # its plugin gave no address
         left = Wiring.of([Veth(HOST, claimed.host_link, POD, claimed.ifname)])
@@ -121,6 +124,8 @@ def restore(ledger: Ledger, host: NetNamespace, log: Log) -> None:
     for lease in ledger.leases():
         if lease.state == RELEASING or lease.abandoned or not has_link(lease):
             continue
+        if _link_is_anothers(ledger, lease):
+            continue
         wiring = host_objects(lease)
         if not diff(wiring, observe(wiring, places)):
             continue
@@ -129,6 +134,12 @@ def restore(ledger: Ledger, host: NetNamespace, log: Log) -> None:
             ledger.while_held(lease, partial(realise, wiring, places))
         except PodwireError as error:  # its own CHECK tells; this call's pod must not suffer
             log.write(f"[net] Cannot restore endpoint {_endpoint(lease)}: {error}")
+
+
+def _link_is_anothers(ledger: Ledger, lease: Lease) -> bool:
+    """Whether the lease has nothing in the kernel yet: a routed pod that was made again under its
+    name has its predecessor's link's name until it is given its own, just before it is wired."""
+    return not lease.bridge and any(one.id < lease.id for one in ledger.of_link(lease.host_link))
 
 
 def has_link(lease: Lease) -> bool:

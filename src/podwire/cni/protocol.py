@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, Protocol
 
 from podwire import __version__
@@ -62,12 +63,13 @@ def answer(
     make_plugin: Callable[[], Plugin],
     env: Mapping[str, str],
     read_stdin: Callable[[], bytes],
+    waiting: Callable[[], bool] = lambda: True,
 ) -> tuple[dict[str, Any] | None, int]:
-    """The document to print (None: nothing) and the exit status."""
+    """The document to print (None: nothing) and the exit status. waiting: as a Request has it."""
     version = SUPPORTED[-1]
     plugins: list[Plugin] = []
     try:
-        request = Request.parse(env, read_stdin())
+        request = replace(Request.parse(env, read_stdin()), waiting=waiting)
         version = request.version
         if request.command == "VERSION":
             return _versions(request), 0

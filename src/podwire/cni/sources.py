@@ -52,7 +52,10 @@ def wanted(request: Request) -> tuple[str, str]:
     The address: runtimeConfig.ips, else IP of CNI_ARGS, else ipam.ipAddress. Raises CniError 4, 7.
     """
     ipam = _ipam(request)
-    given = (request.config.get("runtimeConfig") or {}).get("ips") or []
+    told = request.config.get("runtimeConfig") or {}
+    if not isinstance(told, dict):
+        raise CniError(INVALID_CONFIG, f"runtimeConfig is {json.dumps(told)}; give an object")
+    given = told.get("ips") or []
     if not isinstance(given, list):
         raise CniError(INVALID_CONFIG, f"runtimeConfig.ips is {json.dumps(given)}; give a list")
     texts = [(one, "runtimeConfig.ips", INVALID_CONFIG) for one in given]

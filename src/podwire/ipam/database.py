@@ -44,6 +44,7 @@ class Database:
         self._create = create
         self._wait = wait
         self._inode = 0
+        self._files: tuple[int, ...] = ()
         self._connection: sqlite3.Connection | None = None
         self._turn = allocate_lock()
 
@@ -62,16 +63,20 @@ class Database:
 
     def _retry(self, call: Callable[[], T]) -> T:
         """One thread at a time: sqlite's own waiting for another's turn is a sleep."""
-        for _ in range(3):
+        for last in (False, False, True):
             with self._turn:
                 try:
                     return call()
                 except _ReplacedError:
                     self.close()
                 except sqlite3.Error as error:
-                    if not _is_damage(error) or self._create is None:
+                    if _is_damage(error) and self._create is not None:
+                        self._move_aside()
+                        continue
+                    if _code(error) not in _BUSY:
+                        self.close()  # what is put right meanwhile is seen by another opening
+                    if last or _code(error) != sqlite3.SQLITE_READONLY:
                         raise self._translated(error) from error
-                    self._move_aside()
         raise CniError(IO_FAILURE, f"{self.path} is damaged again each time it is made anew")
 
     def _transaction(self, work: Work[T]) -> T:
@@ -93,12 +98,14 @@ class Database:
         return work(connection)
 
     def _expect_same_file(self) -> None:
-        if self._inode_now() != self._inode:
+        """Without its log or its index at their paths, others would not see what this writes."""
+        if self._files_now() != self._files:
             raise _ReplacedError
 
     def _opened(self) -> sqlite3.Connection:
         if self._connection is None:
             self._connection = self._open()
+            self._files = (self._inode, *self._files_now()[1:])
         return self._connection
 
     def _open(self) -> sqlite3.Connection:
@@ -181,15 +188,22 @@ class Database:
         return True
 
     def _inode_now(self) -> int:
-        try:
-            return os.stat(self.path).st_ino
-        except OSError:
-            return 0
+        return _inode_of(self.path)
+
+    def _files_now(self) -> tuple[int, ...]:
+        return tuple(_inode_of(self.path + suffix) for suffix in _FILES)
 
     def _translated(self, error: sqlite3.Error) -> CniError:
         if _code(error) in _BUSY:
             return CniError(TRY_AGAIN, f"timed out locking store: {self.path}", str(error))
         return CniError(IO_FAILURE, f"cannot use the ledger {self.path}: {error}")
+
+
+def _inode_of(path: str) -> int:
+    try:
+        return os.stat(path).st_ino
+    except OSError:
+        return 0
 
 
 def _damage(text: str) -> sqlite3.DatabaseError:
@@ -199,7 +213,9 @@ def _damage(text: str) -> sqlite3.DatabaseError:
 
 
 def _is_damage(error: sqlite3.Error) -> bool:
-    return _code(error) in _DAMAGED
+    """A read that ends early: the index tells of a log that somebody deleted."""
+    whole = getattr(error, "sqlite_errorcode", 0)
+    return _code(error) in _DAMAGED or whole == sqlite3.SQLITE_IOERR_SHORT_READ
 
 
 def _code(error: sqlite3.Error) -> int:

@@ -128,6 +128,17 @@ class Ledger:
         which = (container_id, ifname, mac or "-")
         return self._database.read(lambda db: next(rows.select(db, rows.IS, which), None))
 
+    def find_surely(self, container_id: str, ifname: str, mac: str = "") -> Lease | None:
+        """As `find`; None only when no call whose caller gave up can still take an address.
+
+        Such a call, in an agent that hung, looks inside its transaction whether it is still waited
+        for (`allocate`): what it takes is committed before this looks, or never.
+        """
+        which = (container_id, ifname, mac or "-")
+        return self.find(container_id, ifname, mac) or self._database.run(
+            lambda db: next(rows.select(db, rows.IS, which), None)
+        )
+
     def holding(self, container_id: str) -> list[Lease]:
         """All leases of a container, whatever the interface."""
         return self._database.read(
@@ -218,13 +229,15 @@ class Ledger:
         mac: str = "",
         state: str = PENDING,
         cooling_seconds: float = 0.0,
+        waiting: Callable[[], bool] = lambda: True,
     ) -> Lease:
         """A lease for `holder`: the one it has already, as it is, else the lowest free address.
 
         subnet, address, mac: only of this subnet, only this address, only of this card.
         cooling_seconds: addresses freed less long ago come last, the one freed first before others.
+        waiting: whether the caller still waits; else it may have called DEL already.
         Raises CniError 100 (not an address of the node, or held by another, or not the one that
-        `holder` has), 101 (none is free).
+        `holder` has), 101 (none is free), 11 (nobody waits any more).
         """
 
         def work(db: sqlite3.Connection) -> Lease:
@@ -232,6 +245,7 @@ class Ledger:
             if have is not None:
                 rows.check_wanted(have, address)
                 return have
+            _require(waiting, holder)
             where = (subnet, address, mac)
             row = rows.choose(db, where, self._clock() - cooling_seconds)
             if row is None:
@@ -240,11 +254,18 @@ class Ledger:
 
         return self._database.run(work)
 
-    def reserve(self, holder: Holder) -> Lease:
-        """A pending lease without an address, which another IPAM plugin is about to give."""
+    def reserve(self, holder: Holder, waiting: Callable[[], bool] = lambda: True) -> Lease:
+        """A pending lease without an address, which another IPAM plugin is about to give.
+
+        waiting: as in `allocate`.
+        """
 
         def work(db: sqlite3.Connection) -> Lease:
-            return self._own(db, holder) or rows.insert(db, holder, (None, "", ""), PENDING)
+            have = self._own(db, holder)
+            if have is not None:
+                return have
+            _require(waiting, holder)
+            return rows.insert(db, holder, (None, "", ""), PENDING)
 
         return self._database.run(work)
 
@@ -335,13 +356,16 @@ class Ledger:
         query = "SELECT 1 FROM lease WHERE state <> 'attached' AND owner_pid = ? LIMIT 1"
         return bool(self._database.read(lambda db: db.execute(query, (own_id(),)).fetchone()))
 
-    def begin_release(self, lease: Lease) -> Lease | None:
-        """Claim `lease` to remove its network; None while another process works on it."""
+    def begin_release(
+        self, lease: Lease, waiting: Callable[[], bool] = lambda: True
+    ) -> Lease | None:
+        """Claim `lease` to remove its network; None while another process works on it, and when
+        the caller does not wait any more (`allocate`)."""
         mine = lease.owner_pid == own_id()
         if lease.state != ATTACHED and not mine and not lease.abandoned:
             return None
         try:
-            return self._claim(lease, RELEASING, {})
+            return self._claim(lease, RELEASING, {}, waiting)
         except CniError as error:
             if error.code == TRY_AGAIN:
                 return None
@@ -376,6 +400,7 @@ class Ledger:
         nothing. Returns what was freed.
         """
         freed = []
+        self.find_surely(container_id, ifname)
         for lease in self.holding(container_id):
             if lease.host_link or (ifname and lease.ifname != ifname):
                 continue
@@ -385,17 +410,25 @@ class Ledger:
                 freed.append(claimed)
         return freed
 
-    def _claim(self, lease: Lease, state: str, values: dict[str, str]) -> Lease:
+    def _claim(
+        self,
+        lease: Lease,
+        state: str,
+        values: dict[str, str],
+        waiting: Callable[[], bool] = lambda: True,
+    ) -> Lease:
         new = {**values, "state": state, "owner_pid": own_id(), "owner_start": own_start()}
         sets = ", ".join(f"{name} = ?" for name in new)
 
         def work(db: sqlite3.Connection) -> Lease:
+            _require(waiting, lease)
             changed = db.execute(
-                f"UPDATE lease SET {sets} WHERE id = ? AND address IS ? AND state = ?"
+                f"UPDATE lease SET {sets} WHERE id = ? AND since = ? AND address IS ? AND state = ?"
                 " AND owner_pid = ? AND owner_start = ?",
                 (
                     *new.values(),
                     lease.id,
+                    lease.since,  # an id that was freed is given again, perhaps with the address
                     lease.address or None,
                     lease.state,
                     lease.owner_pid,
@@ -407,6 +440,11 @@ class Ledger:
             return rows.by_id(db, lease.id)
 
         return self._database.run(work)
+
+
+def _require(waiting: Callable[[], bool], whose: Holder | Lease) -> None:
+    if not waiting():
+        raise CniError(TRY_AGAIN, f"the call for {whose.container_id} {whose.ifname} was given up")
 
 
 def generation(*, everywhere: bool) -> str:

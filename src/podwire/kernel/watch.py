@@ -19,9 +19,13 @@ from podwire.model.errors import KernelError
 _NETFILTER = 12
 _SOL_NETLINK, _ADD_MEMBERSHIP = 270, 1
 _LINKS, _IPV4_ADDRESSES, _IPV4_ROUTES, _IPV6_ADDRESSES, _IPV6_ROUTES = 1, 5, 7, 9, 11
+_IPV4_SETTINGS = 24
 _NFTABLES = 7
 _ROUTES = range(24, 27)
 _RTA_OIF, _RTMSG_SIZE = 4, 12
+_NETCONFA_IFINDEX, _NETCONF_SIZE = 1, 4
+_SETTINGS = range(80, 82)
+"""RTM_NEWNETCONF, RTM_DELNETCONF: ip_forward of one link or of all (net/ipv4/devinet.c)."""
 _INDEX = struct.Struct("=4xi")
 """ifinfomsg and ifaddrmsg have the index at the same place."""
 _NUMBER = struct.Struct("=i")
@@ -34,7 +38,8 @@ class Watch:
     """Notifications of one namespace. One thread at a time. Raises KernelError when made."""
 
     def __init__(self, namespace: NetNamespace) -> None:
-        links = (_LINKS, _IPV4_ADDRESSES, _IPV4_ROUTES, _IPV6_ADDRESSES, _IPV6_ROUTES)
+        routes = (_IPV4_ADDRESSES, _IPV4_ROUTES, _IPV6_ADDRESSES, _IPV6_ROUTES)
+        links = (_LINKS, *routes, _IPV4_SETTINGS)
         self._route = _Listener(namespace, socket.NETLINK_ROUTE, links)
         self._filter = _Listener(namespace, _NETFILTER, (_NFTABLES,))
 
@@ -81,7 +86,10 @@ class _Listener(NetlinkSocket):
 
 
 def _link(one: Message) -> int:
-    """The link's index; 0 when it is not told."""
+    """The link's index; 0 when it is not told, and when it is all of them."""
+    if one.kind in _SETTINGS:
+        whose = attributes(one.body[_NETCONF_SIZE:]).get(_NETCONFA_IFINDEX)
+        return max(0, _NUMBER.unpack(whose)[0]) if whose else 0
     if one.kind not in _ROUTES:
         return int(_INDEX.unpack_from(one.body)[0])
     out = attributes(one.body[_RTMSG_SIZE:]).get(_RTA_OIF)

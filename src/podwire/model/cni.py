@@ -7,7 +7,7 @@ Must not know how a pod is wired or where addresses come from.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -83,7 +83,8 @@ def parse_args(text: str) -> dict[str, str]:
 class Request:
     """One call of a plugin, as its environment and its stdin give it.
 
-    netns, path: "" when absent; args_text, stdin: as they came, for the log.
+    netns, path: "" when absent; args_text, stdin: as they came, for the log. waiting: whether the
+    caller still waits; a process that serves many callers may outlive one that gave up.
     """
 
     command: str
@@ -95,6 +96,7 @@ class Request:
     config: Mapping[str, Any] = field(default_factory=dict)
     args_text: str = ""
     stdin: str = ""
+    waiting: Callable[[], bool] = field(default=lambda: True, compare=False, repr=False)
 
     @classmethod
     def parse(cls, env: Mapping[str, str], stdin: bytes) -> Request:

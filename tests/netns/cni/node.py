@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import threading
@@ -24,6 +25,8 @@ from podwire.kernel.pods import WiredPod, wired_pods
 from podwire.kernel.rtnetlink import RtNetlink
 
 NIC_MAC = "00:0d:3a:8a:50:da"
+WAIT = 30.0
+"""Seconds for what takes milliseconds on a machine that has nothing else to do."""
 NODE_IP, GATEWAY, WIRE_SERVER = "10.220.2.4", "10.220.2.1", "168.63.129.16"
 SUBNET = "10.220.2.0/24"
 URL = f"http://{WIRE_SERVER}/machine/plugins?comp=nmagent&type=getinterfaceinfov1"
@@ -38,17 +41,19 @@ CONFIG: dict[str, Any] = {
     "type": "azure-vnet",
 }
 _FABRIC = f"""
-ip link add fab0 type veth peer name eth0 netns NODE address {NIC_MAC}
-ip link set fab0 up
-ip link set lo up
-ip addr add {GATEWAY}/24 dev fab0
-ip addr add {WIRE_SERVER}/32 dev lo
+link set lo up
+addr add {WIRE_SERVER}/32 dev lo
+"""
+_CABLE = f"""
+link add fab0 type veth peer name eth0 netns NODE address {NIC_MAC}
+link set fab0 up
+addr add {GATEWAY}/24 dev fab0
 """
 _NODE = f"""
-ip link set lo up
-ip link set eth0 up
-ip addr add {NODE_IP}/24 dev eth0
-ip route add default via {GATEWAY}
+link set lo up
+link set eth0 up
+addr add {NODE_IP}/24 dev eth0
+route add default via {GATEWAY}
 """
 
 
@@ -139,11 +144,19 @@ class Node:
     netns: NetNamespace
     wire_server: WireServer
     stack: ExitStack
+    mode: str = "bridge"
+    lock_wait: float = 10.0
+    agent: subprocess.Popen[bytes] | None = None
     pods: list[Pod] = field(default_factory=list)
     entry: tuple[str, ...] = ()
     """Before a command's words, what makes it run on the node."""
     mounts: int = 0
     """A process whose mount namespace is the node's; 0: the node has the machine's files."""
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """What a runtime sends for a pod in the node's mode."""
+        return {**CONFIG, "mode": self.mode}
 
     @property
     def settings(self) -> Settings:
@@ -152,6 +165,7 @@ class Node:
             log_dir=str(self.directory / "log"),
             wire_server_url=URL,
             wire_server_timeout=1.0,
+            lock_wait=self.lock_wait,
             cooling_seconds=0.0,  # the lowest free address is the next one: tests can name it
         )
 
@@ -199,7 +213,7 @@ class Node:
             env=self.environment(verb, pod, **other),
         )
         assert process.stdin is not None
-        process.stdin.write(json.dumps(config or CONFIG, separators=(",", ":")))
+        process.stdin.write(json.dumps(config or self.config, separators=(",", ":")))
         process.stdin.close()
         process.stdin = None
         return process
@@ -256,26 +270,25 @@ def inside(netns: NetNamespace, argv: Sequence[str]) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
-def until(true: Callable[[], bool]) -> None:
+def until(true: Callable[[], bool], otherwise: str = "it never came true") -> None:
     """For what happens beside: the kernel ends a namespace, a process its work, some time later."""
-    for _ in range(3000):
-        if true():
-            return
-        time.sleep(0.01)
-    raise AssertionError("it never came true")
+    deadline = time.monotonic() + WAIT
+    while not true():
+        assert time.monotonic() < deadline, otherwise
+        time.sleep(0.002)
 
 
-def build(directory: Path, stack: ExitStack, count: int = 30) -> Node:
+def build(directory: Path, stack: ExitStack, count: int = 30, mode: str = "bridge") -> Node:
+    """A node with `count` addresses for pods; in transparent mode its fabric delivers frames for
+    them to the NIC's MAC, as Azure's does."""
     fabric = stack.enter_context(NetNamespace.create())
-    netns = stack.enter_context(NetNamespace.create())
-    for line in _FABRIC.strip().splitlines():
-        inside(fabric, line.replace("NODE", netns.path).split())
-    for line in _NODE.strip().splitlines():
-        inside(netns, line.split())
+    _batch(fabric, _FABRIC)
     server = WireServer(fabric, (f"10.220.2.{number}" for number in range(5, 5 + count)))
     stack.callback(server.close)
-    entry = ("nsenter", f"--net={netns.path}")
-    node = Node(directory, fabric, netns, server, stack, entry=entry)
+    netns = _cabled(fabric, stack)
+    node = Node(directory, fabric, netns, server, stack, mode, entry=_entry(netns))
+    if mode == "transparent":
+        deliver_by_table(node)
     (directory / "log").mkdir()
     put_plugins(node)
     return node
@@ -283,9 +296,8 @@ def build(directory: Path, stack: ExitStack, count: int = 30) -> Node:
 
 def deliver_by_table(node: Node) -> None:
     """The fabric sends frames for the node's pods to its NIC without asking, as Azure's does."""
-    for address in node.wire_server.addresses:
-        neighbour = (address, "lladdr", NIC_MAC, "nud", "permanent", "dev", "fab0")
-        inside(node.fabric, ["ip", "neigh", "replace", *neighbour])
+    command = f"neigh replace {{}} lladdr {NIC_MAC} nud permanent dev fab0\n"
+    _batch(node.fabric, "".join(map(command.format, node.wire_server.addresses)))
 
 
 def set_mode(node: Node, mode: str) -> None:
@@ -307,6 +319,45 @@ def put_plugins(node: Node) -> None:
         wire_server_url=URL,
         cooling_seconds=node.settings.cooling_seconds,
     )
+
+
+def renew(node: Node) -> None:
+    """Another machine in the node's place: as after `build`, with no pod and no state."""
+    inside(node.fabric, ["ip", "link", "del", "fab0"])
+    for one in (*(pod.netns for pod in node.pods), node.netns):
+        one.close()
+    node.pods.clear()
+    shutil.rmtree(node.settings.state_dir, ignore_errors=True)
+    node.netns = _cabled(node.fabric, node.stack)
+    node.entry = _entry(node.netns)
+    if node.mode == "transparent":
+        deliver_by_table(node)
+
+
+def _cabled(fabric: NetNamespace, stack: ExitStack) -> NetNamespace:
+    """A machine's namespace, its card in the fabric."""
+    netns = stack.enter_context(NetNamespace.create())
+    _batch(fabric, _CABLE.replace("NODE", netns.path))
+    _batch(netns, _NODE)
+    for place, name in ((fabric, "fab0"), (netns, "eth0")):
+        until(lambda place=place, name=name: _passes_frames(place, name), f"{name} stays silent")
+    return netns
+
+
+def _passes_frames(netns: NetNamespace, name: str) -> bool:
+    with RtNetlink(netns) as door:
+        link = door.link(name)
+    return link is not None and link.active
+
+
+def _entry(netns: NetNamespace) -> tuple[str, ...]:
+    return "nsenter", f"--net={netns.path}"
+
+
+def _batch(netns: NetNamespace, commands: str) -> None:
+    """Many commands of ip's in one process."""
+    words = ["nsenter", f"--net={netns.path}", "ip", "-batch", "-"]
+    subprocess.run(words, input=commands.strip() + "\n", check=True, text=True)
 
 
 def reach(source: NetNamespace, address: str, port: int = 80) -> bytes:

@@ -4,53 +4,24 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
-from podwire.cni import shims
 from podwire.cni.agent.work import Work
-from podwire.cni.install import install
 from podwire.kernel.rtnetlink import RtNetlink
 
-from .node import URL, WIRE_SERVER, Node, reach, until
+from .node import WIRE_SERVER, Node, reach, until
+from .resident import resident
 
 
 @pytest.fixture(params=["c", "python"])
 def agent(node: Node, request: pytest.FixtureRequest) -> Iterator[subprocess.Popen[bytes]]:
-    socket = node.directory / "run/agent.sock"
-    install(
-        Path("/"),
-        bin_dir=str(node.bin),
-        conf_dir=str(node.directory / "conf"),
-        lib_dir=str(node.directory / "lib"),
-        state_dir=node.settings.state_dir,
-        log_dir=node.settings.log_dir,
-        wire_server_url=URL,
-        shim=request.param,
-        socket=str(socket),
-        agent_seconds=1,
-    )
-    words = [f"--state-dir={node.settings.state_dir}", f"--log-dir={node.settings.log_dir}"]
-    words += [f"--socket={socket}", f"--wire-server-url={URL}"]
-    command = ["nsenter", f"--net={node.netns.path}", sys.executable, "-m", "podwire.cni.agent"]
-    source = str(Path(shims.__file__).parents[2])
-    process = subprocess.Popen(
-        [*command, *words], env={"PYTHONPATH": source, "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
-    )
-    for _ in range(500):
-        if socket.exists() or process.poll() is not None:
-            break
-        time.sleep(0.01)
-    yield process
-    process.send_signal(signal.SIGCONT)
-    process.kill()
-    process.wait()
+    with resident(node, request.param, seconds=1) as process:
+        yield process
 
 
 def gauges(node: Node) -> dict[str, float]:

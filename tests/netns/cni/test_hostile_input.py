@@ -13,11 +13,13 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from podwire.cni.agent.frame import VARIABLES, Call, call_frame
 from podwire.cni.azure_vnet import AzureVnet
 from podwire.cni.azure_vnet_ipam import AzureVnetIpam
 from podwire.cni.protocol import LARGEST_STDIN, answer
 
 from .node import CONFIG, Node
+from .resident import peak, resident, socket_of
 
 text = st.text(max_size=20) | st.sampled_from(["$(touch x)", "a;b", "../..", "a\0b", "\ud800", "é"])
 values = st.recursive(
@@ -155,3 +157,73 @@ def test_a_pipe_for_a_namespace_does_not_hang(node: Node, tmp_path: Path) -> Non
         assert (refused.status, "code" in refused.document) == (1, True)
     assert node.call("DEL", pod, CNI_NETNS=str(tmp_path / "pipe")).status == 0
     assert node.ledger().leases() == []
+
+
+FRAMES = st.one_of(
+    st.binary(max_size=200),
+    st.binary(max_size=200).map(lambda body: len(body).to_bytes(4, "big") + body),
+    st.integers(0, 2**32 - 1).map(lambda size: size.to_bytes(4, "big") + b"PODWIRE1\0"),
+    st.binary(max_size=99).map(lambda tail: framed(b"PODWIRE1\0azure-vnet\0" + tail)),
+    st.builds(
+        lambda plugin, env, stdin: call_frame(Call(plugin, env, stdin)),
+        st.sampled_from(["azure-vnet", "azure-vnet-ipam", "../azure-vnet", ""]),
+        st.dictionaries(st.sampled_from([*VARIABLES, "LD_PRELOAD", "PATH"]), words, max_size=6).map(
+            lambda env: {"CNI_COMMAND": "ADD", **env}
+        ),
+        documents,
+    ),
+)
+
+
+def framed(body: bytes) -> bytes:
+    return len(body).to_bytes(4, "big") + body
+
+
+def test_hostile_bytes_at_the_agents_socket(node: Node) -> None:
+    """Each gets one JSON document or none; the agent stays, as small as before."""
+    pod, path = node.pod("a" * 64), str(socket_of(node))
+
+    def said_to(frame: bytes) -> bytes:
+        with socket.socket(socket.AF_UNIX) as plug:
+            plug.settimeout(30)
+            plug.connect(path)
+            try:
+                plug.sendall(frame)
+                plug.shutdown(socket.SHUT_WR)
+                return b"".join(iter(lambda: plug.recv(1 << 16), b""))
+            except (BrokenPipeError, ConnectionResetError):
+                return b""
+
+    @settings(
+        max_examples=300,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(FRAMES)
+    def speak(frame: bytes) -> None:
+        said = said_to(frame)
+        if said[5:]:
+            assert "code" in json.loads(said[5:]), said
+
+    def attack() -> None:
+        before = links()
+        speak()
+        for _ in range(40):  # a megabyte each is taken, and no more
+            said_to(framed(b"PODWIRE1\0azure-vnet\0CNI_COMMAND=ADD\0\0".ljust(1 << 20, b"[")))
+            said_to((1 << 30).to_bytes(4, "big") + b"x" * (1 << 21))
+        assert links() == before
+
+    with resident(node) as agent:
+        for verb in ("ADD", "DEL"):
+            assert node.call(verb, pod).status == 0
+        before = peak(agent)
+        assert node.fork(attack) == 0
+        assert peak(agent) < before + 24
+        assert agent.poll() is None
+        held = node.log.count(f"[{agent.pid}]")
+        assert node.call("ADD", pod).status == 0
+        assert node.log.count(f"[{agent.pid}]") > held
+        assert node.call("DEL", pod).status == 0
+    assert "Traceback" not in node.log

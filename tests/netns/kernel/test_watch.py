@@ -16,6 +16,7 @@ ip link add br0 type bridge
 ip link set br0 up
 ip addr add 10.1.0.1/24 dev br0
 ip link add other type bridge
+sysctl -q -w net.ipv4.ip_forward=0
 nft add table bridge t
 nft add set bridge t s { type ether_addr; }
 nft add chain bridge t c { type filter hook forward priority 0; }
@@ -62,6 +63,7 @@ def watched(host: NetNamespace, command: str) -> bool:
         "ip addr add 10.1.0.2/24 dev br0",
         "ip addr add fd00::1/64 dev br0",
         "ip route add default via 10.1.0.9",
+        "sysctl -q -w net.ipv4.ip_forward=1",
         "nft delete table bridge t",
         "nft flush ruleset",
         "nft add rule bridge t c counter",
@@ -78,6 +80,7 @@ def test_a_change_to_what_is_watched(host: NetNamespace, command: str) -> None:
         "ip link show",
         "ip link set other up",
         "ip link del other",
+        "ip link add another type bridge",
         "ip addr add 10.2.0.1/24 dev other",
         "ip neigh add 10.1.0.9 lladdr 02:00:00:00:00:09 dev br0",
         "nft add element bridge t s { 02:00:00:00:00:09 }",

@@ -17,9 +17,11 @@ def node(tmp_path: Path) -> Iterator[Node]:
         yield build(tmp_path, stack)
 
 
-@pytest.fixture(scope="module")
-def shared_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
-    """One node for many small tests; each leaves it bare."""
+@pytest.fixture(scope="module", params=["bridge", "transparent"])
+def shared_node(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Node]:
+    """One node of each mode for many small tests; each leaves it bare."""
     assert os.geteuid() == 0, "these tests make network namespaces: run them as root"
     with ExitStack() as stack:
-        yield build(tmp_path_factory.mktemp("node"), stack)
+        yield build(tmp_path_factory.mktemp("node"), stack, mode=request.param)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from ipaddress import ip_interface
 
 from podwire.model.wiring import (
     Address,
@@ -17,9 +18,46 @@ from podwire.model.wiring import (
     Veth,
 )
 
+from ..cni.node import GATEWAY
+
 OTHER_MAC = "02:00:00:00:00:99"
 Harm = tuple[str, str, str]
 """What is done, the place, the command."""
+
+OF_A_NODE = {
+    "bridge": (
+        "ip link del azure0",
+        "ip link set eth0 nomaster",
+        "ip link set azure0 down",
+        "nft delete table bridge azure-vnet",
+        "nft flush table bridge azure-vnet",
+        "nft flush ruleset",
+    ),
+    "transparent": ("sysctl -q -w net.ipv4.ip_forward=0",),
+}
+OF_A_POD = {
+    "bridge": (
+        "ip link del {link}",
+        "ip link set {link} nomaster",
+        "ip link set {link} down",
+        "ip neigh del {ip} dev azure0",
+        "nft delete element bridge azure-vnet pod_mac {{ {ip} }}",
+        "bridge link set dev {link} hairpin off",
+    ),
+    "transparent": (
+        "ip link del {link}",
+        "ip link set {link} down",
+        "ip link set {link} mtu 1400",
+        "ip neigh del {ip} dev {link}",
+        "ip route del {ip}/32",
+    ),
+}
+"""Commands on the node, by its mode: each breaks what CHECK must find and ADD repair."""
+
+
+def words(command: str) -> list[str]:
+    """As execve wants it; nft takes its script as one word."""
+    return ["nft", command.removeprefix("nft ")] if command.startswith("nft ") else command.split()
 
 
 def harms(one: KernelObject) -> list[Harm]:
@@ -38,6 +76,8 @@ def _veth(one: Veth) -> Iterator[Harm]:
     yield "deleted", one.place, f"ip link del {one.name}"
     yield "down", one.place, f"ip link set {one.name} down"
     yield "another mtu", one.place, f"ip link set {one.name} mtu 1400"
+    if one.mac:
+        yield "another mac", one.place, f"ip link set {one.name} address {OTHER_MAC}"
     yield "peer down", one.peer_place, f"ip link set {one.peer_name} down"
     yield "peer with another mtu", one.peer_place, f"ip link set {one.peer_name} mtu 1400"
     yield (
@@ -58,6 +98,9 @@ def _port(one: BridgePort) -> Iterator[Harm]:
 def _address(one: Address) -> Iterator[Harm]:
     verb = "add" if one.absent else "del"
     yield verb, one.place, f"ip addr {verb} {one.cidr} dev {one.link}"
+    if one.prefix_route is False:
+        subnet = ip_interface(one.cidr).network
+        yield "its subnet on the link", one.place, f"ip route add {subnet} dev {one.link}"
 
 
 def _route(one: Route) -> Iterator[Harm]:
@@ -65,9 +108,15 @@ def _route(one: Route) -> Iterator[Harm]:
         yield "added", one.place, f"ip route add {one.dst} dev {one.link} metric 50"
         return
     yield "deleted", one.place, f"ip route del {one.dst} dev {one.link}"
-    via = "via 10.220.2.99" if one.via else ""
-    if via:
-        yield "another gateway", one.place, f"ip route replace {one.dst} {via} dev {one.link}"
+    if one.via:
+        other = f"via 10.220.2.99 dev {one.link} onlink"
+        yield "another gateway", one.place, f"ip route replace {one.dst} {other}"
+    else:
+        yield (
+            "by a gateway",
+            one.place,
+            f"ip route replace {one.dst} via {GATEWAY} onlink dev {one.link}",
+        )
 
 
 def _neighbour(one: Neighbour) -> Iterator[Harm]:
@@ -78,7 +127,7 @@ def _neighbour(one: Neighbour) -> Iterator[Harm]:
 
 
 def _sysctl(one: Sysctl) -> Iterator[Harm]:
-    other = "2" if one.value != "2" else "1"
+    other = "0" if one.value != "0" else "1"
     yield "another value", one.place, f"sysctl -q -w {one.name}={other}"
 
 

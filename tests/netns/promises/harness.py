@@ -1,33 +1,31 @@
-"""Calls in forked children, the doors they go through, what ledger and kernel say afterwards."""
+"""Calls in forked children, and what ledger and kernel say afterwards."""
 
 from __future__ import annotations
 
 import json
 import os
 import signal
+import time
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 
 from podwire.cni.azure_vnet import AzureVnet
 from podwire.cni.protocol import answer
 from podwire.cni.settings import Settings
-from podwire.ipam.database import Database
-from podwire.ipam.lease import Lease
-from podwire.kernel import nft, sysctl
-from podwire.kernel.netlink import NetlinkSocket
+from podwire.ipam.lease import ATTACHED, Lease
 from podwire.kernel.netns import NetNamespace
 from podwire.kernel.nfnetlink import NfNetlink
 from podwire.kernel.rtnetlink import RtNetlink
 from podwire.model.errors import KernelError, UnavailableError
 
-from ..cni.node import CONFIG, WIRE_SERVER, Node, Pod, reach
+from ..cni.node import WAIT, WIRE_SERVER, Node, Pod, reach
+from .doors import Doors
 
-T = TypeVar("T")
 OK = b"HTTP/1.0 200 OK"
 
 
@@ -53,9 +51,15 @@ def call(
     settings: Settings | None = None,
 ) -> Said:
     """The plugin's whole process but its exec, in a forked child inside the node."""
-    text = forked(node, lambda: _answered(node, verb, pod, config or CONFIG, settings))
+    text = forked(node, lambda: _answered(node, verb, pod, config or node.config, settings))
     assert isinstance(text, str), f"{verb} did not answer: {text}"
     return Said(**json.loads(text))
+
+
+def asked(node: Node, verb: str, pod: Pod) -> Said:
+    """What the node's own executable answers: the plugin, or the shim before it."""
+    answer = node.call(verb, pod)
+    return Said(json.loads(answer.stdout) if answer.stdout else None, answer.status)
 
 
 def _answered(
@@ -91,65 +95,6 @@ def forked(node: Node, work: Callable[[], str]) -> str | int:
     return text
 
 
-class Doors:
-    """Counts what passes the few doors to the kernel and to the journal; ends the process there.
-
-    at: the number of the moment, from 1, at which this process is killed; 0: never. A moment lies
-    before and after each netlink request, sysctl, run of nft, and ledger transaction, and inside
-    each transaction just before it is committed.
-    """
-
-    def __init__(self, at: int = 0) -> None:
-        self._at = at
-        self.moments: list[str] = []
-
-    def moment(self, name: str) -> None:
-        self.moments.append(name)
-        if len(self.moments) == self._at:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    def watch(self, patch: pytest.MonkeyPatch) -> None:
-        for owner, name in (
-            (NetlinkSocket, "_send"),
-            (nft, "_run_nft"),
-            (sysctl, "write"),
-        ):
-            patch.setattr(owner, name, self._around(name.strip("_"), getattr(owner, name)))
-        run, make = Database.run, Database._make
-        patch.setattr(Database, "run", self._transaction("ledger", run))
-        patch.setattr(Database, "_make", self._making(make))
-
-    def _around(self, name: str, original: Callable[..., T]) -> Callable[..., T]:
-        def work(*args: Any, **named: Any) -> T:
-            self.moment(f"before {name}")
-            result = original(*args, **named)
-            self.moment(f"after {name}")
-            return result
-
-        return work
-
-    def _transaction(self, name: str, original: Callable[..., T]) -> Callable[..., T]:
-        def run(database: Database, work: Callable[..., T]) -> T:
-            return self._around(name, original)(database, self._uncommitted(name, work))
-
-        return run
-
-    def _making(self, original: Callable[..., None]) -> Callable[..., None]:
-        def make(database: Database, connection: object, create: Callable[..., None]) -> None:
-            around = self._around("new ledger", original)
-            around(database, connection, self._uncommitted("new ledger", create))
-
-        return make
-
-    def _uncommitted(self, name: str, work: Callable[..., T]) -> Callable[..., T]:
-        def inside(*args: Any) -> T:
-            result = work(*args)
-            self.moment(f"in {name}")
-            return result
-
-        return inside
-
-
 def watched(
     node: Node, verb: str, pod: Pod, at: int = 0, config: dict[str, Any] | None = None
 ) -> list[str]:
@@ -159,7 +104,7 @@ def watched(
         doors = Doors(at)
         with pytest.MonkeyPatch.context() as patch:
             doors.watch(patch)
-            said = json.loads(_answered(node, verb, pod, config or CONFIG))
+            said = json.loads(_answered(node, verb, pod, config or node.config))
         assert said["status"] == 0, said
         return json.dumps(doors.moments)
 
@@ -178,6 +123,22 @@ def leases(node: Node) -> list[Lease]:
     return []
 
 
+def settled(node: Node) -> list[Lease]:
+    """The leases when nobody works on any: what a DEL of the agent left to its background is done.
+
+    One whose owner is dead stays as it is: nobody works on that. Read again, lest its owner ended
+    its work and then its life after the first reading.
+    """
+    deadline = time.monotonic() + WAIT
+    while True:
+        found = leases(node)
+        idle = all(one.state == ATTACHED or one.abandoned for one in found)
+        if idle and found == leases(node):
+            return found
+        assert time.monotonic() < deadline, f"still working: {found}"
+        time.sleep(0.002)
+
+
 def elements(netns: NetNamespace, name: str) -> dict[str, str | None]:
     with NfNetlink(netns) as door:
         try:
@@ -187,26 +148,45 @@ def elements(netns: NetNamespace, name: str) -> dict[str, str | None]:
 
 
 def neighbours(node: Node) -> dict[str, str]:
+    """Address -> MAC of each permanent neighbour on the bridge, or on a routed pod's link."""
     with RtNetlink(node.netns) as door:
-        bridge = door.link("azure0")
-        known = door.neighbours(bridge.ifindex) if bridge else []
+        links = [one for one in door.links() if one.name == "azure0" or _routed(node, one.name)]
+        known = [entry for one in links for entry in door.neighbours(one.ifindex)]
     return {one.ip: one.mac for one in known if one.permanent}
 
 
+def routes(node: Node) -> dict[str, str]:
+    """Address -> link of each pod's route; none in bridge mode."""
+    with RtNetlink(node.netns) as door:
+        names = {one.ifindex: one.name for one in door.links() if _routed(node, one.name)}
+        return {
+            one.dst.removesuffix("/32"): names[one.ifindex]
+            for one in door.routes()
+            if one.ifindex in names
+        }
+
+
+def _routed(node: Node, link: str) -> bool:
+    return node.mode == "transparent" and link.startswith("azv")
+
+
 def agree(node: Node, pods: list[Pod]) -> None:
-    """Ledger, links, MAC NAT, neighbours and the wire server tell of these pods and no other."""
-    held = leases(node)
+    """Ledger, kernel and wire server tell of these pods and of no other."""
+    held = settled(node)
     assert sorted(one.container_id for one in held) == sorted(one.id for one in pods)
-    assert {one.state for one in held} <= {"attached"}
+    assert {one.state for one in held} <= {ATTACHED}
     assert len({one.address for one in held}) == len(held)
     assert {one.address for one in held} <= set(node.wire_server.addresses)
     assert sorted(node.azv_links()) == sorted(one.host_link for one in held)
     macs = {one.address: one.mac for one in held}
+    assert neighbours(node) == macs
+    if node.mode == "transparent":
+        assert routes(node) == {one.address: one.host_link for one in held}
+        return
     assert elements(node.netns, "pod_mac") == macs
     assert set(elements(node.netns, "loop")) == {
         f"{one.host_link} . {one.host_link}" for one in held
     }
-    assert neighbours(node) == macs
 
 
 def usable(node: Node, pod: Pod) -> None:

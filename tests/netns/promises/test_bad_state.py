@@ -1,4 +1,7 @@
-"""Bad state, one by one: a clear error or a repaired node, and never a leak."""
+"""Bad state, one by one: a clear error or a repaired node, and never a leak.
+
+In a call's own process, and under an agent that has it all open.
+"""
 
 from __future__ import annotations
 
@@ -10,19 +13,38 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
 from podwire.kernel.netns import NetNamespace
 
-from ..cni.node import CONFIG, WIRE_SERVER, Node, finish, inside
-from .harness import agree, bare, call, forked, leases, usable
+from ..cni.node import CONFIG, WIRE_SERVER, Node, Pod, build, finish, inside
+from ..cni.resident import end_agent, peak, resident, start_agent
+from .harness import Said, agree, asked, bare, forked, leases, settled, usable
+from .harness import call as call_in_process
 
 FIRST, SECOND = "a" * 64, "b" * 64
 NAMED = (5, 11, 100, 101, 102, 103, 104)
 """The codes whose texts tell what is wrong; 999 or a trace would be a defect."""
+
+
+@pytest.fixture(params=["in process", "agent"])
+def node(node: Node, request: pytest.FixtureRequest) -> Iterator[Node]:
+    if request.param == "in process":
+        yield node
+        return
+    with resident(node):
+        yield node
+
+
+def call(node: Node, verb: str, pod: Pod) -> Said:
+    """Another call does not wait for what the agent does after its answer; these tests do."""
+    said = asked(node, verb, pod) if node.agent else call_in_process(node, verb, pod)
+    if node.agent and verb == "DEL" and said.status == 0:
+        settled(node)
+    return said
 
 
 @contextmanager
@@ -84,7 +106,11 @@ def test_state_directory_read_only(node: Node) -> None:
     first = node.pod(FIRST)
     with mounted(state(node), "size=4m"):
         assert call(node, "ADD", first).status == 0
+        if node.agent:
+            end_agent(node.agent)  # the kernel refuses as long as it has the ledger open
         subprocess.run(["mount", "-o", "remount,ro", str(state(node))], check=True)
+        if node.agent:
+            node.agent = start_agent(node)
         for verb, identity in (("ADD", SECOND), ("DEL", FIRST)):
             assert str(state(node)) in refused(node, verb, identity)
         usable(node, first)
@@ -166,6 +192,21 @@ def test_the_node_is_harmed(node: Node, harm: str, then: str) -> None:
     bare(node)
 
 
+@pytest.mark.parametrize("with_agent", [False, True], ids=["in process", "agent"])
+def test_a_routing_node_forwards_no_more(tmp_path: Path, with_agent: bool) -> None:
+    with ExitStack() as stack:
+        node = build(tmp_path, stack, mode="transparent")
+        if with_agent:
+            stack.enter_context(resident(node))
+        pods = [node.pod(letter * 64) for letter in "abcd"]
+        for pod in pods[:3]:
+            assert call(node, "ADD", pod).status == 0
+        node.run("sysctl", "-q", "-w", "net.ipv4.ip_forward=0")
+        assert call(node, "ADD", pods[3]).status == 0
+        for pod in pods:
+            usable(node, pod)
+
+
 def test_a_repair_killed_before_the_other_pods_are_whole_is_ended_by_the_next(node: Node) -> None:
     first, second = node.pod(FIRST), node.pod(SECOND)
     assert call(node, "ADD", first).status == 0
@@ -231,7 +272,7 @@ def test_nft_of_a_killed_call_goes_on_and_harms_nobody(
     if child == 0:
         try:
             with node.netns.entered():
-                call(node, "ADD", first)
+                call_in_process(node, "ADD", first)
         finally:
             os._exit(1)
     while not (tmp_path / "runs").exists():
@@ -322,6 +363,33 @@ def test_wire_server_answers_byte_by_byte(node: Node) -> None:
             time.sleep(0.1)
 
     with_garbage(node, drip)
+
+
+ENTITIES = "".join(f'<!ENTITY a{n} "{f"&a{n - 1};" * 20}">' for n in range(1, 12))
+BOMB = f'<!DOCTYPE x [<!ENTITY a0 "boom">{ENTITIES}]><Interfaces>&a11;</Interfaces>'
+MEGABYTE = b" " * (1 << 20)
+TOO_MUCH: dict[str, tuple[bytes, bytes]] = {
+    "entities of entities": (document(BOMB.encode()), b""),
+    "a long body": (b"HTTP/1.0 200 OK\r\nContent-Length: 104857600\r\n\r\n", MEGABYTE),
+    "a body without end": (b"HTTP/1.0 200 OK\r\n\r\n", MEGABYTE),
+    "a head without end": (b"HTTP/1.0 200 OK\r\n", b"X: y\r\n" * 10000),
+    "a line without end": (b"HTTP/1.0 200 OK\r\nX: ", MEGABYTE),
+}
+
+
+@pytest.mark.parametrize("kind", TOO_MUCH)
+def test_wire_server_says_too_much(node: Node, kind: str) -> None:
+    head, part = TOO_MUCH[kind]
+    before = peak(node.agent) if node.agent else 0
+
+    def flood(plug: socket.socket) -> None:
+        plug.sendall(head)
+        for _ in range(100 if part else 0):
+            plug.sendall(part)
+
+    with_garbage(node, flood)
+    if node.agent:
+        assert peak(node.agent) < before + 32
 
 
 def with_garbage(node: Node, work: Callable[[socket.socket], None]) -> None:

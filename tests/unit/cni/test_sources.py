@@ -92,6 +92,7 @@ def test_the_address_that_a_call_asks_for(call: Request, asked: tuple[str, str])
     ("call", "code", "field"),
     [
         (request(args={"IP": "10.1.0.700"}), INVALID_ENVIRONMENT, "IP in CNI_ARGS"),
+        (request(runtimeConfig=True), INVALID_CONFIG, "runtimeConfig"),
         (request(runtimeConfig={"ips": ["x"]}), INVALID_CONFIG, "runtimeConfig.ips"),
         (request(runtimeConfig={"ips": [{"a": 1}]}), INVALID_CONFIG, "runtimeConfig.ips"),
         (request(runtimeConfig={"ips": "10.1.0.7"}), INVALID_CONFIG, "runtimeConfig.ips"),

@@ -5,6 +5,7 @@ import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -454,3 +455,39 @@ class LedgerMachine(RuleBasedStateMachine):
 
 TestLedgerMachine = LedgerMachine.TestCase
 TestLedgerMachine.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+
+
+def test_a_lease_that_was_freed_is_not_the_next_one_with_its_id_and_address(
+    ledger: Ledger,
+) -> None:
+    seen = attached(ledger, "a")
+    freed = ledger.begin_release(attached_again(ledger, seen))
+    assert freed is not None
+    ledger.free(freed)
+    other = attached(ledger, "b")
+    assert (other.id, other.address) == (seen.id, seen.address)
+    assert ledger.begin_release(attached_again(ledger, seen)) is None
+    assert [one.container_id for one in ledger.leases()] == ["b"]
+
+
+def attached_again(ledger: Ledger, lease: Lease) -> Lease:
+    """As a call saw it that then hung."""
+    return replace(lease, state=ATTACHED, owner_pid=0, owner_start=0)
+
+
+def test_a_call_that_nobody_waits_for_takes_nothing(ledger: Ledger) -> None:
+    for take in (ledger.allocate, ledger.reserve):
+        with pytest.raises(CniError, match="given up") as caught:
+            take(holder("a"), waiting=lambda: False)
+        assert caught.value.code == TRY_AGAIN
+    assert ledger.leases() == []
+    lease = attached(ledger, "a")
+    assert ledger.begin_release(attached_again(ledger, lease), lambda: False) is None
+    assert [one.state for one in ledger.leases()] == [ATTACHED]
+
+
+def test_a_lease_is_found_surely(ledger: Ledger) -> None:
+    lease = attached(ledger, "a", mac="02:00:00:00:00:01")
+    assert ledger.find_surely("a", "eth0") == ledger.find("a", "eth0")
+    assert ledger.find_surely("a", "eth1") is None
+    assert lease.container_id == "a"

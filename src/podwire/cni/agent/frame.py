@@ -8,9 +8,11 @@ Must not know what a plugin does. `shim/azure-vnet.c` and `cni/shim.py` write th
 
 from __future__ import annotations
 
+import select
 import socket
 import struct
 import time
+from collections.abc import Callable
 from typing import NamedTuple
 
 MAGIC = b"PODWIRE1"
@@ -29,11 +31,12 @@ _ANSWER = struct.Struct("!IB")
 
 
 class Call(NamedTuple):
-    """What a runtime started the shim with."""
+    """What a runtime started the shim with. waiting: whether the shim still waits."""
 
     plugin: str
     env: dict[str, str]
     stdin: bytes
+    waiting: Callable[[], bool] = lambda: True
 
 
 class BadFrameError(Exception):
@@ -46,7 +49,7 @@ def read_call(peer: socket.socket, *, seconds: float) -> Call:
     (size,) = _LENGTH.unpack(_read(peer, _LENGTH.size, deadline))
     if size > LIMIT:
         raise BadFrameError(f"a call of {size} bytes; the limit is {LIMIT}")
-    return parse_call(_read(peer, size, deadline))
+    return parse_call(_read(peer, size, deadline))._replace(waiting=lambda: _is_open(peer))
 
 
 def parse_call(frame: bytes) -> Call:
@@ -80,6 +83,12 @@ def read_answer(peer: socket.socket, *, seconds: float) -> tuple[int, bytes]:
     deadline = time.monotonic() + seconds
     size, status = _ANSWER.unpack(_read(peer, _ANSWER.size, deadline))
     return status, _read(peer, size - 1, deadline)
+
+
+def _is_open(peer: socket.socket) -> bool:
+    poll = select.poll()
+    poll.register(peer, 0)  # POLLHUP alone: a peer that only ended its sending still waits
+    return not poll.poll(0)
 
 
 def _read(peer: socket.socket, size: int, deadline: float) -> bytes:

@@ -50,7 +50,7 @@ class Work:
         def make() -> Plugin:
             return _PLUGINS[call.plugin](self._settings, self._bench)
 
-        document, status = answer(call.plugin, make, call.env, lambda: call.stdin)
+        document, status = answer(call.plugin, make, call.env, lambda: call.stdin, call.waiting)
         verb = call.env.get("CNI_COMMAND", "")
         code = document["code"] if status and document else 0
         known = verb if verb in VERBS else "other"
