@@ -232,7 +232,7 @@ class AzureVnet:
                 break
             self._log.write(f"[net] Deleting endpoint {label} from network {network}.")
             try:
-                later, waiting = self._bench.finish, request.waiting
+                later, waiting = self._bench.later, request.waiting
                 if pods.remove(ledger, lease, request, host, self._log, later, waiting):
                     return
             except KernelError as error:

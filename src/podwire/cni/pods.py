@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, replace
 from functools import partial
 from typing import Any
@@ -78,44 +78,50 @@ def remove(
 ) -> bool:
     """Remove the lease's network, give back its address, free it. False: another call does.
 
-    later: takes what is left to do when nothing of the pod's network answers any more: to delete
-    its link, and then to free the address. waiting: whether the caller still wants it when it
-    begins. Raises PodwireError when something cannot be removed;
-    the lease then stays, and with the end of this thread any later call tries again.
+    later: takes what is left to do when nothing of the pod's network is to be seen any more: to
+    wait for the kernel, and then to free the address; None: all of it now. waiting: whether the
+    caller still wants it when it begins. Raises PodwireError when something cannot be removed; the
+    lease then stays, and with the end of this thread any later call tries again.
     """
     claimed = ledger.begin_release(lease, waiting)
     if claimed is None:
         return False
-    left = Wiring()
-    wired = claimed.address and (claimed.host_link or claimed.mac)
-    if wired and not _link_is_anothers(ledger, claimed):
-        left = _cut(claimed, host, log)
-    elif claimed.bridge and claimed.ipam in NEEDS_LINK:  # its plugin gave no address
-        left = Wiring.of([Veth(HOST, claimed.host_link, POD, claimed.ifname)])
-    log.write(f"Releasing ipv4 address :{claimed.address} pool: {claimed.subnet}")
-    log.write(f"[cni] Calling plugin {claimed.ipam} DEL.")
-
-    def finish() -> None:
-        unwire(left, {HOST: host})
+    wiring = _doomed(ledger, claimed)
+    for line in _told(claimed, wiring):
+        log.write(line)
+    if later is None or claimed.ipam != OWN_IPAM:
+        unwire(wiring, {HOST: host})
         give_back(claimed, request)
         ledger.free(claimed)
-
-    if later is None or claimed.ipam != OWN_IPAM:
-        finish()
     else:
+        done = cut(wiring, {HOST: host})
+
+        def finish() -> None:
+            done()
+            ledger.free(claimed)
+
         later(finish)
     log.write(f"[cni] Plugin {claimed.ipam} returned err:<nil>.")
     return True
 
 
-def _cut(lease: Lease, host: NetNamespace, log: Log) -> Wiring:
-    """The host's side is enough: the pod's end, its address and its routes go with it."""
-    wiring = _removal(lease)
+def _doomed(ledger: Ledger, lease: Lease) -> Wiring:
+    """What of the lease's pod there may be in the kernel."""
+    wired = lease.address and (lease.host_link or lease.mac)
+    if wired and not _link_is_anothers(ledger, lease):
+        return _removal(lease)
+    if lease.bridge and lease.ipam in NEEDS_LINK:  # its plugin gave no address
+        return Wiring.of([Veth(HOST, lease.host_link, POD, lease.ifname)])
+    return Wiring()
+
+
+def _told(lease: Lease, wiring: Wiring) -> Iterator[str]:
+    """The log's lines of a removal, the link last: the pod's own objects go with it."""
     narrator = Narrator(wiring, endpoint=_endpoint(lease))
     for one in sorted(wiring, key=lambda one: isinstance(one, Veth)):
-        for line in narrator.removing(one):
-            log.write(line)
-    return cut(wiring, {HOST: host})
+        yield from narrator.removing(one)
+    yield f"Releasing ipv4 address :{lease.address} pool: {lease.subnet}"
+    yield f"[cni] Calling plugin {lease.ipam} DEL."
 
 
 def restore(ledger: Ledger, host: NetNamespace, log: Log) -> None:

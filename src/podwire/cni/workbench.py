@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from podwire.cni.node_cache import NodeCache
 
 Survivors = Callable[[], Iterable[Survivor]]
+Later = Callable[[Callable[[], None]], None]
 
 
 class Workbench:
@@ -28,6 +29,8 @@ class Workbench:
         self.settings = settings
         self.nodes: NodeCache[Any] | None = None
         """What `node.py` keeps between calls; None: nothing."""
+        self.later: Later | None = None
+        """Takes what the caller need not wait for, where somebody stays to do it."""
 
     def host(self) -> AbstractContextManager[NetNamespace]:
         """The node's namespace, which this process is in. Raises KernelError."""
@@ -41,7 +44,3 @@ class Workbench:
 
     def log(self, plugin: str) -> Log:
         return Log.of(self.settings, plugin)
-
-    def finish(self, work: Callable[[], None]) -> None:
-        """Do what the caller need not wait for, where somebody is there to do it afterwards."""
-        work()

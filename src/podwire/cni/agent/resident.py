@@ -27,6 +27,7 @@ class Resident(Workbench):
         self._namespace = NetNamespace.current()
         self._cache = self.nodes = NodeCache(self._namespace)
         self._mine = _local()
+        self.later = self._leave_for_later
         self._ledger = Ledger.open(
             settings.state_dir,
             survivors=lambda: self._mine.survivors(),
@@ -48,11 +49,11 @@ class Resident(Workbench):
         self._mine.survivors = survivors
         return nullcontext(self._ledger)
 
-    def finish(self, work: Callable[[], None]) -> None:
+    def _leave_for_later(self, work: Callable[[], None]) -> None:
         self._mine.unfinished = [*getattr(self._mine, "unfinished", ()), work]
 
     def finished(self) -> bool:
-        """Do what `finish` left. Whether the thread owns nothing in the ledger any more."""
+        """Do what `later` took. Whether the thread owns nothing in the ledger any more."""
         left = getattr(self._mine, "unfinished", ())
         self._mine.unfinished = ()
         for work in left:

@@ -15,6 +15,7 @@ from podwire.kernel.netns import NetNamespace
 from podwire.kernel.rtnetlink import Link
 from podwire.kernel.wire import addressing, filtering, links
 from podwire.kernel.wire.batch import Batch
+from podwire.kernel.wire.deletion import Deletion
 from podwire.kernel.wire.session import Session
 from podwire.model.errors import KernelError
 from podwire.model.wiring import (
@@ -125,13 +126,23 @@ def unwire(wiring: Wiring, places: Mapping[str, NetNamespace]) -> None:
     _take_out(wiring, places, links.unmake_veth)
 
 
-def cut(wiring: Wiring, places: Mapping[str, NetNamespace]) -> Wiring:
-    """As `unwire`, but veth links are set down instead: nothing passes any more.
+def cut(wiring: Wiring, places: Mapping[str, NetNamespace]) -> Callable[[], None]:
+    """As `unwire`, done when nothing of it is to be seen any more, in no place.
 
-    Returns what is left to `unwire`: to delete a link takes the kernel up to 30 ms.
+    Returns what waits until the kernel is done with its links, too: up to 30 ms.
     """
-    _take_out(wiring, places, links.set_veth_down)
-    return Wiring.of(one for one in wiring if isinstance(one, Veth))
+    deletions: list[Deletion] = []
+
+    def end(session: Session, veth: Veth) -> None:
+        deletions.extend(links.begin_to_delete(session, veth))
+
+    _take_out(wiring, places, end)
+
+    def finish() -> None:
+        for one in deletions:
+            one.finish()
+
+    return finish
 
 
 def _take_out(

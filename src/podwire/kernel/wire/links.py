@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import errno
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 
 from podwire.kernel.rtnetlink import Link, RtNetlink
+from podwire.kernel.wire.deletion import Deletion
 from podwire.kernel.wire.session import Session, unless_missing
 from podwire.model.errors import KernelError
 from podwire.model.wiring import Bridge, BridgePort, Veth
@@ -148,11 +150,14 @@ def unmake_veth(session: Session, want: Veth) -> None:
         _delete(session, want.peer_place, want.peer_name, "veth")
 
 
-def set_veth_down(session: Session, want: Veth) -> None:
-    """If it is there."""
-    have = session.route(want.place).link(want.name) if session.has_place(want.place) else None
+def begin_to_delete(session: Session, want: Veth) -> Iterator[Deletion]:
+    """Nobody sees the link, or its other end, any more. Raises KernelError when it stays."""
+    door = session.route(want.place)
+    have = door.link(want.name)
     if have is not None and have.kind == "veth":
-        unless_missing(lambda: session.route(want.place).set_link(have.ifindex, up=False))
+        deletion = Deletion(session.namespace(want.place), have.ifindex)
+        deletion.await_unlisted(door, want.name)
+        yield deletion
 
 
 def see_veth(session: Session, want: Veth) -> Veth | None:
