@@ -90,6 +90,8 @@ def remove(
     elif claimed.bridge and claimed.ipam in NEEDS_LINK:  # its plugin gave no address
         left = Wiring.of([Veth(HOST, claimed.host_link, POD, claimed.ifname)])
     log.write(f"Releasing ipv4 address :{claimed.address} pool: {claimed.subnet}")
+    if claimed.address6:
+        log.write(f"Releasing ipv6 address :{claimed.address6} pool: {claimed.subnet6}")
     log.write(f"[cni] Calling plugin {claimed.ipam} DEL.")
 
     def finish() -> None:
@@ -254,6 +256,7 @@ def network(lease: Lease) -> PodNetwork:
         gateway=lease.gateway,
         mac=lease.mac,
         host_link=lease.host_link,
+        cidr6=lease.cidr6,
     )
 
 

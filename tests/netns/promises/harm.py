@@ -11,6 +11,7 @@ from podwire.model.wiring import (
     Element,
     KernelObject,
     Neighbour,
+    NeighbourProxy,
     Route,
     Sysctl,
     Table,
@@ -65,9 +66,10 @@ def _route(one: Route) -> Iterator[Harm]:
         yield "added", one.place, f"ip route add {one.dst} dev {one.link} metric 50"
         return
     yield "deleted", one.place, f"ip route del {one.dst} dev {one.link}"
-    via = "via 10.220.2.99" if one.via else ""
-    if via:
-        yield "another gateway", one.place, f"ip route replace {one.dst} {via} dev {one.link}"
+    other = "fe80::99" if ":" in one.dst else "10.220.2.99"
+    if one.via:
+        command = f"ip route replace {one.dst} via {other} dev {one.link}"
+        yield "another gateway", one.place, command
 
 
 def _neighbour(one: Neighbour) -> Iterator[Harm]:
@@ -75,6 +77,10 @@ def _neighbour(one: Neighbour) -> Iterator[Harm]:
     command = f"ip neigh replace {one.ip} dev {one.link} lladdr"
     yield "another mac", one.place, f"{command} {OTHER_MAC} nud permanent"
     yield "not permanent", one.place, f"{command} {one.mac} nud reachable"
+
+
+def _proxy(one: NeighbourProxy) -> Iterator[Harm]:
+    yield "deleted", one.place, f"ip neigh del proxy {one.ip} dev {one.link}"
 
 
 def _sysctl(one: Sysctl) -> Iterator[Harm]:
@@ -107,6 +113,7 @@ _HARMS = {
     Address: _address,
     Route: _route,
     Neighbour: _neighbour,
+    NeighbourProxy: _proxy,
     Sysctl: _sysctl,
     Table: _table,
     Element: _element,
