@@ -17,6 +17,7 @@ from podwire.cni.sources import source_of, wanted
 from podwire.ipam.lease import ATTACHED, OWN_IPAM, Holder, Lease
 from podwire.ipam.ledger import Ledger
 from podwire.ipam.source import Source
+from podwire.model.bridge_mode import DEFAULT_ROUTE
 from podwire.model.cni import (
     DELEGATE_FAILED,
     FAILED,
@@ -29,6 +30,7 @@ from podwire.model.cni import (
     Request,
     Result,
 )
+from podwire.model.dual_stack import DEFAULT_ROUTE6
 from podwire.model.errors import PodwireError, UnavailableError
 from podwire.model.vnet import WIRE_SERVER
 
@@ -83,19 +85,28 @@ NEEDS_LINK = frozenset({"dhcp"})
 
 
 def take(
-    ledger: Ledger, holder: Holder, request: Request, settings: Settings, *, mac: str = ""
+    ledger: Ledger,
+    holder: Holder,
+    request: Request,
+    settings: Settings,
+    *,
+    mac: str = "",
+    both: bool = True,
 ) -> Lease:
     """A pending lease with an address of our own; or the attached one that the holder has already.
 
+    mac: the card that it is of; both: whether an IPv6 address goes with it where there is one.
     Raises CniError with the text that azure-vnet gives its caller.
     """
     try:
-        subnet, address = wanted(request)
+        subnet, address, address6 = wanted(request)
         return ledger.allocate(
             holder,
             subnet=subnet,
             address=address,
+            address6=address6 if both else "",
             mac=mac,
+            both=both,
             cooling_seconds=settings.cooling_seconds,
             waiting=request.waiting,
         )
@@ -131,12 +142,23 @@ def give_back_unknown(request: Request) -> None:
 
 def ipam_result(lease: Lease, nameservers: tuple[str, ...] = ()) -> Result:
     """What azure-vnet-ipam answers for a lease."""
-    everything = "::/0" if ":" in lease.address else "0.0.0.0/0"
-    return Result(
-        ips=(IpConfig(lease.cidr, lease.gateway),),
-        routes=(PodRoute(everything, lease.gateway),),
-        dns=Dns(nameservers or DNS),
+    ips, routes = ips_and_routes(lease, lease.gateway6)
+    return Result(ips=ips, routes=routes, dns=Dns(nameservers or DNS))
+
+
+def ips_and_routes(
+    lease: Lease, gateway6: str, interface: int | None = None
+) -> tuple[tuple[IpConfig, ...], tuple[PodRoute, ...]]:
+    """A lease's addresses and the routes that lead everywhere, of each family that it has."""
+    given = [one for one in ((lease.cidr, lease.gateway), (lease.cidr6, gateway6)) if one[0]]
+    return (
+        tuple(IpConfig(cidr, gateway, interface) for cidr, gateway in given),
+        tuple(PodRoute(_everything(cidr), gateway) for cidr, gateway in given),
     )
+
+
+def _everything(cidr: str) -> str:
+    return DEFAULT_ROUTE6 if ":" in cidr else DEFAULT_ROUTE
 
 
 def take_from_plugin(

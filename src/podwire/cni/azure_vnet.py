@@ -16,6 +16,7 @@ from podwire.cni.addresses import (
     DNS,
     give_back_unknown,
     ipam_result,
+    ips_and_routes,
     refresh,
     take,
     take_from_plugin,
@@ -42,11 +43,10 @@ from podwire.model.cni import (
     CniError,
     Dns,
     Interface,
-    IpConfig,
-    PodRoute,
     Request,
     Result,
 )
+from podwire.model.dual_stack import NEXT_HOP6
 from podwire.model.errors import KernelError, PodwireError
 from podwire.model.netconf import NetConf
 from podwire.model.wiring import Difference, diff
@@ -143,7 +143,7 @@ class AzureVnet:
         )
         holder = _holder(request, conf, node.bridge)
         lease = self._take(request, conf, ledger, holder, node, places)
-        if not lease.subnet:  # the kernel told of it, and the wire server lists it no more
+        if lease.unknown:  # the kernel told of it, and the wire server lists it no more
             pods.remove(ledger, lease, request, places[HOST], self._log)
             lease = self._take(request, conf, ledger, holder, node, places)
         if lease.state == ATTACHED:
@@ -183,7 +183,8 @@ class AzureVnet:
 
         def take_one() -> Lease:
             if holder.ipam == OWN_IPAM:
-                return take(ledger, holder, request, self._settings, mac=node.uplink.mac)
+                card, both = node.uplink.mac, node.uplink.dual_stack
+                return take(ledger, holder, request, self._settings, mac=card, both=both)
             return take_from_plugin(
                 *(ledger, holder, request),
                 link=lambda: pods.wire_link(holder, node, places),
@@ -269,7 +270,7 @@ class AzureVnet:
         def survivors() -> Iterator[Survivor]:
             for one in wired_pods(host, name):
                 self._log.write(f"[ipam] Adopting {one.ip}, which the kernel shows in use.")
-                yield Survivor(one.ip, one.mac, one.host_link, one.bridge)
+                yield Survivor(*one)
 
         return self._bench.ledger(survivors)
 
@@ -368,13 +369,14 @@ def _result(lease: Lease, conf: NetConf, places: dict[str, NetNamespace]) -> Res
     """The pod's link is the second one: portmap skips addresses of links without a sandbox."""
     seen = see_link(places[HOST], lease.host_link)
     mtu = seen.mtu if seen else 0
+    ips, routes = ips_and_routes(lease, NEXT_HOP6, 1)
     return Result(
         interfaces=(
             Interface(lease.host_link, seen.mac if seen else "", mtu=mtu),
             Interface(lease.ifname, lease.mac, lease.netns, mtu),
         ),
-        ips=(IpConfig(lease.cidr, lease.gateway, 1),),
-        routes=(PodRoute("0.0.0.0/0", lease.gateway),),
+        ips=ips,
+        routes=routes,
         dns=Dns(conf.dns.nameservers or DNS, conf.dns.domain, conf.dns.search, conf.dns.options),
     )
 
@@ -397,6 +399,7 @@ def _against_previous(conf: NetConf, lease: Lease) -> list[str]:
     if conf.previous is None:
         return []
     told = [one.address for one in conf.previous.ips]
-    if told and lease.cidr not in told:
-        return [f"prevResult has {', '.join(told)}, the ledger {lease.cidr}"]
+    held = [one for one in (lease.cidr, lease.cidr6) if one]
+    if told and not set(held) <= set(told):
+        return [f"prevResult has {', '.join(told)}, the ledger {', '.join(held)}"]
     return []

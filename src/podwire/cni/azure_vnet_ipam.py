@@ -38,7 +38,9 @@ class AzureVnetIpam:
         """An address for the container's interface; once more, the same. Raises PodwireError."""
         with self._call(request):
             IpamConf.of(request.config)
-            subnet, address = wanted(request)
+            subnet, address, address6 = wanted(request)
+            if ":" in subnet:  # IPv6 alone, for who asks for that
+                address, address6 = address6, ""
             with self._ledger() as ledger:
                 self._forget_dead(ledger)
                 refresh(ledger, self._settings, self._log, request)
@@ -46,11 +48,13 @@ class AzureVnetIpam:
                     _holder(request),
                     subnet=subnet,
                     address=address,
+                    address6=address6,
                     state=ATTACHED,
                     cooling_seconds=self._settings.cooling_seconds,
                     waiting=request.waiting,
                 )
-            self._log.write(f"[cni-ipam] Allocated address {lease.cidr}.")
+            for cidr in filter(None, (lease.cidr, lease.cidr6)):
+                self._log.write(f"[cni-ipam] Allocated address {cidr}.")
             result = ipam_result(lease)
             self._log.write(f"[cni-ipam] Result {result_text(result, interfaces=False)}.")
             return result
@@ -59,8 +63,9 @@ class AzureVnetIpam:
         """Free the address. Needs no network state and never asks the wire server."""
         with self._call(request), self._ledger() as ledger:
             freed = ledger.release(request.container_id, request.ifname)
-            for lease in freed:
-                self._log.write(f"[ipam] Released address {lease.address}.")
+            for address in (one for lease in freed for one in (lease.address, lease.address6)):
+                if address:
+                    self._log.write(f"[ipam] Released address {address}.")
             if not freed:
                 self._log.write("Address not found. Not Returning error")
 
@@ -129,5 +134,4 @@ def _holder(request: Request) -> Holder:
 
 def _survivors() -> list[Survivor]:
     with NetNamespace.current() as host:
-        found = wired_pods(host, DEFAULT_BRIDGE)
-    return [Survivor(one.ip, one.mac, one.host_link, DEFAULT_BRIDGE) for one in found]
+        return [Survivor(*one) for one in wired_pods(host, DEFAULT_BRIDGE)]

@@ -9,6 +9,7 @@ Must not know pods, nor why the card is moved.
 from __future__ import annotations
 
 import json
+import socket
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -19,10 +20,11 @@ from podwire.kernel.netns import NetNamespace
 from podwire.kernel.rtnetlink import RtNetlink
 from podwire.kernel.wire import realise, unwire
 from podwire.model.bridge_mode import DEFAULT_ROUTE, HOST, PLATFORM_ROUTES, Uplink
+from podwire.model.dual_stack import DEFAULT_ROUTE6
 from podwire.model.errors import UnavailableError
 from podwire.model.wiring import Address, Bridge, BridgePort, Route, Wiring
 
-_ROUTES, _DNS = "routes of", "dns of"
+_ROUTES, _ADDRESSES6, _DNS = "routes of", "ipv6 of", "dns of"
 """Before a card's name, the notes of what it had."""
 _BY_KERNEL = 2
 WAY_OUT = (
@@ -41,11 +43,15 @@ def keep(uplink: Uplink, ledger: Ledger, host: NetNamespace, *, dns: bool) -> No
         if card is None or card.master:
             return
         found = door.routes(index=card.ifindex)
+        if uplink.addresses6:
+            found += door.routes(socket.AF_INET6, card.ifindex)
     routes = [
         [one.dst, one.via, one.onlink, one.metric] for one in found if one.protocol != _BY_KERNEL
     ]
     if routes:
         ledger.remember(f"{_ROUTES} {uplink.name}", json.dumps(routes))
+    if routes and uplink.addresses6:
+        ledger.remember(f"{_ADDRESSES6} {uplink.name}", json.dumps(uplink.addresses6))
     if dns and not _dns(uplink, ledger).given:  # else it lost the bridge that has them
         settings = resolved.read(uplink.name) if resolved.runs() else {}
         _note(uplink, ledger, _Dns(False, settings))
@@ -142,7 +148,7 @@ def leave_bridge(uplink: Uplink, bridge: str, ledger: Ledger, host: NetNamespace
     """
     places = {HOST: host}
     unwire(Wiring.of([BridgePort(HOST, uplink.name, bridge)]), places)
-    realise(Wiring.of(Address(HOST, uplink.name, one) for one in uplink.addresses), places)
+    realise(Wiring.of(Address(HOST, uplink.name, one) for one in uplink.cidrs), places)
     realise(Wiring.of(routes(uplink, ledger)), places)
 
 
@@ -155,7 +161,17 @@ def routes(uplink: Uplink, ledger: Ledger) -> list[Route]:
             for dst, via, onlink, metric in sorted(json.loads(kept), key=lambda one: bool(one[1]))
         ]
     all_routes = (DEFAULT_ROUTE, *PLATFORM_ROUTES)
-    return [Route(HOST, one, uplink.name, uplink.gateway) for one in all_routes]
+    four = [Route(HOST, one, uplink.name, uplink.gateway) for one in all_routes]
+    six = Route(HOST, DEFAULT_ROUTE6, uplink.name, uplink.gateway6, onlink=True)
+    return [*four, six] if uplink.gateway6 else four
+
+
+def kept6(uplink: Uplink, ledger: Ledger) -> tuple[tuple[str, ...], str]:
+    """The IPv6 addresses and gateway that the card had before the bridge; (), "" if not known."""
+    addresses = json.loads(ledger.recall(f"{_ADDRESSES6} {uplink.name}") or "[]")
+    known = json.loads(ledger.recall(f"{_ROUTES} {uplink.name}") or "[]")
+    gateways = (via for dst, via, *_ in known if dst == DEFAULT_ROUTE6 and via)
+    return tuple(addresses), next(gateways, "")
 
 
 def dns_failed(error: UnavailableError, state: str) -> str:

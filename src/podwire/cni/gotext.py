@@ -56,4 +56,5 @@ def _route(one: PodRoute) -> str:
 
 def _net(cidr: str) -> str:
     ip, _, length = cidr.partition("/")
-    return f"{{IP:{ip} Mask:{length if ':' in ip else go_mask(length or '32')}}}"
+    bits = 128 if ":" in ip else 32
+    return f"{{IP:{ip} Mask:{go_mask(length or str(bits), bits)}}}"

@@ -36,8 +36,13 @@ def holdings(
 ) -> list[Holding]:
     """All addresses in order. now: Unix time; cooling: seconds that a freed address is spared."""
     by_address = {one.address: one for one in leases}
-    found = [_of(one, by_address.pop(one.address, None), now, cooling) for one in addresses]
-    found += [_held(one, None, now) for one in by_address.values()]
+    second = {one.address6: one for one in by_address.values() if one.address6}
+    found = []
+    for one in addresses:
+        lease = by_address.pop(one.address, None) or second.pop(one.address, None)
+        found.append(_of(one, lease, now, cooling))
+    found += [_held(one.address, one.subnet, one, None, now) for one in by_address.values()]
+    found += [_held(one.address6, one.subnet6, one, None, now) for one in second.values()]
     return sorted(found, key=lambda one: _number(one.address))
 
 
@@ -48,16 +53,16 @@ def count(found: Iterable[Holding]) -> Counter[str]:
 
 def _of(one: AddressState, lease: Lease | None, now: float, cooling: float) -> Holding:
     if lease is not None:
-        return _held(lease, one.listed, now)
+        return _held(one.address, one.subnet, lease, one.listed, now)
     left = None if one.freed is None else cooling - one.freed
     if left is not None and left > 0:
         return Holding(one.address, one.subnet, COOLING, one.listed, left, None)
     return Holding(one.address, one.subnet, FREE, one.listed, None, None)
 
 
-def _held(lease: Lease, listed: bool | None, now: float) -> Holding:
+def _held(address: str, subnet: str, lease: Lease, listed: bool | None, now: float) -> Holding:
     held = max(0.0, now - lease.since)
-    return Holding(lease.address, lease.subnet, lease.state, listed, held, lease)
+    return Holding(address, subnet, lease.state, listed, held, lease)
 
 
 def _number(address: str) -> tuple[int, int]:

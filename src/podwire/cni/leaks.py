@@ -77,7 +77,8 @@ def _of_lease(lease: Lease, seen: Survey, old: float) -> Iterator[Finding]:
         yield _not_wired(lease, seen.missing[lease.id])
     if lease.since < old and seen.containers.lacks(lease.container_id):
         yield _unknown_container(lease, seen)
-    if any(one.address == lease.address and not one.listed for one in seen.addresses):
+    given = (lease.address, lease.address6)
+    if any(one.address in given and not one.listed for one in seen.addresses):
         yield _about(
             lease,
             "unlisted",
@@ -190,7 +191,7 @@ def _stray_addresses(seen: Survey) -> Iterator[Finding]:
         if pod.ip in held or (pod.ip not in ours and not pod.host_link):
             continue  # a permanent neighbour of somebody else's
         link = "" if pod.host_link in links else pod.host_link
-        survivor = Survivor(pod.ip, pod.mac, link, pod.bridge)
+        survivor = Survivor(pod.ip, pod.mac, link, pod.bridge, pod.ip6)
         yield _stray_pod(survivor, seen) if link else _stray_rest(survivor)
 
 

@@ -83,7 +83,7 @@ def chosen(keeper: Keeper, which: str) -> Lease:
     container, _, ifname = which.partition("/")
     try:
         address = str(ipaddress.ip_address(which))
-        found = [one for one in leases if one.address == address]
+        found = [one for one in leases if address in (one.address, one.address6)]
         what = f"address {address}"
     except ValueError:
         found = [

@@ -135,8 +135,8 @@ class _Move:
         told = ledger.recall(_JOURNAL)
         self._moving = modes.node_mode(ledger, host, conf.bridge).startswith(modes.MOVING)
         if told and self._moving:  # the kernel may be between the two now
-            bridge, name, mac, mtu, addresses, gateway = json.loads(told)
-            uplink = Uplink(name, mac, mtu, tuple(addresses), gateway)
+            bridge, *values = json.loads(told)
+            uplink = Uplink.of(values)
             wiring = MODES[BRIDGE].node_wiring(uplink, bridge, conf.ips_to_route_via_host)
             self.node = Node(uplink, bridge, wiring)
         else:
@@ -232,7 +232,7 @@ class _Move:
         if to == TRANSPARENT:
             uplink = self.node.uplink
             back: list[KernelObject] = [
-                *(Address(HOST, uplink.name, one) for one in uplink.addresses),
+                *(Address(HOST, uplink.name, one) for one in uplink.cidrs),
                 *card.routes(uplink, self.ledger),
             ]
             gone = Wiring.of(one for one in self.node.wiring if not getattr(one, "absent", False))
@@ -320,7 +320,7 @@ def _node(conf: NetConf, settings: Settings) -> Iterator[_Move]:
 
         def survivors() -> list[Survivor]:
             found = wired_pods(host, bridge)
-            return [Survivor(one.ip, one.mac, one.host_link, one.bridge) for one in found]
+            return [Survivor(*one) for one in found]
 
         with Ledger.open(settings.state_dir, survivors=survivors) as ledger:
             lock = os.path.join(settings.state_dir, "node.lock")

@@ -17,6 +17,7 @@ from podwire.model.wiring import (
     Element,
     KernelObject,
     Neighbour,
+    NeighbourProxy,
     Route,
     Sysctl,
     Table,
@@ -44,6 +45,7 @@ class Narrator:
             Address: self._address,
             Route: self._route,
             Neighbour: self._neighbour,
+            NeighbourProxy: self._proxy,
             Sysctl: self._sysctl,
             Table: self._table,
             Element: self._element,
@@ -77,6 +79,8 @@ class Narrator:
         elif isinstance(one, Neighbour) and one.place == HOST:
             cidr = self._cidr(one.ip)
             yield f"[net] Removing static arp for IP address {cidr} and MAC {one.mac} from VM"
+        elif isinstance(one, NeighbourProxy):
+            yield f"[net] Deleting neighbour discovery reply for IP address {self._cidr(one.ip)}"
         elif isinstance(one, Veth):
             yield f"[net] Deleting veth pair {one.name} {one.name}2."
 
@@ -102,7 +106,8 @@ class Narrator:
         if one.absent:
             yield f"[net] Deleting IP address {one.cidr} from interface {one.link}."
         elif one.place == POD:
-            yield f"[net] Setting link {one.link} state up."
+            if ":" not in one.cidr:
+                yield f"[net] Setting link {one.link} state up."
             yield f"[net] Adding IP address {one.cidr} to link {one.link}."
         else:
             yield f"[net] Adding IP address {one.cidr} to interface {one.link}."
@@ -113,10 +118,11 @@ class Narrator:
             return
         kind = "link" if self._peer else "interface"
         ip, _, length = one.dst.partition("/")
-        if one.place == HOST and length == "32":
+        bits = 128 if ":" in ip else 32
+        if one.place == HOST and length == str(bits):
             yield f"[net] Adding route for the ip {one.dst}"
         yield (
-            f"[net] Adding IP route {{Dst:{{IP:{ip} Mask:{go_mask(length)}}} Src:<nil> "
+            f"[net] Adding IP route {{Dst:{{IP:{ip} Mask:{go_mask(length, bits)}}} Src:<nil> "
             f"Gw:{one.via or '<nil>'} Protocol:0 DevName: Scope:0 Priority:0}} "
             f"to {kind} {one.link}."
         )
@@ -128,13 +134,16 @@ class Narrator:
             f"in {where}"
         )
 
+    def _proxy(self, one: NeighbourProxy) -> Iterator[str]:
+        yield f"[net] Adding neighbour discovery reply for IP address {self._cidr(one.ip)}"
+
     def _sysctl(self, one: Sysctl) -> Iterator[str]:
         yield f"[net] Setting sysctl {one.name.replace('/', '.')}={one.value}"
 
     def _table(self, one: Table) -> Iterator[str]:
         yield f"[net] Loading the nftables table {one.family} {one.name}."
         yield f"[net] Adding SNAT rule for egress traffic on {self._uplink}."
-        for ip in self._cidrs:
+        for ip in (one for one in self._cidrs if ":" not in one):
             yield f"[net] Adding ARP reply rule for primary IP address {ip}."
         yield f"[net] Adding DNAT rule for ingress ARP traffic on interface {self._uplink}."
 
@@ -147,6 +156,7 @@ class Narrator:
         yield f"[net] Adding MAC DNAT rule for IP address {cidr}"
 
 
-def go_mask(length: str) -> str:
-    """As Go prints an IPv4 mask: ffffff00 for "24"."""
-    return f"{0xFFFFFFFF << (32 - int(length)) & 0xFFFFFFFF:08x}"
+def go_mask(length: str, bits: int = 32) -> str:
+    """As Go prints a mask: ffffff00 for "24" of IPv4's 32 bits."""
+    everything = (1 << bits) - 1
+    return f"{everything << (bits - int(length)) & everything:0{bits // 4}x}"

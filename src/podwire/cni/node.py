@@ -21,12 +21,14 @@ from podwire.cni.narrate import Narrator
 from podwire.cni.workbench import Workbench
 from podwire.ipam.ledger import Ledger
 from podwire.ipam.lock import locked
+from podwire.kernel import sysctl
 from podwire.kernel.netns import NetNamespace
 from podwire.kernel.rtnetlink import RtNetlink
 from podwire.kernel.uplink import find_uplink
 from podwire.kernel.wire import observe, realise, unwire
 from podwire.model.bridge_mode import HOST, Uplink
 from podwire.model.cni import NO_UPLINK, TRY_AGAIN, CniError
+from podwire.model.dual_stack import NEXT_HOP6
 from podwire.model.errors import KernelError, UnavailableError
 from podwire.model.netconf import NetConf
 from podwire.model.wiring import KernelObject, Wiring, diff
@@ -55,6 +57,8 @@ def find_node(conf: NetConf, ledger: Ledger, host: NetNamespace) -> Node:
     except KernelError as error:
         raise CniError(NO_UPLINK, "Failed to find the master interface", str(error)) from error
     uplink = _completed(uplink, ledger)
+    if ledger.pool().dual_stack and sysctl.has_ipv6(host):
+        uplink = _completed6(replace(uplink, dual_stack=True), ledger)
     return _node(conf, uplink, bridge)
 
 
@@ -135,9 +139,8 @@ def _remembered(conf: NetConf, ledger: Ledger) -> Node | None:
     text = ledger.recall(_key(conf, ledger))
     if not text:
         return None
-    bridge, name, mac, mtu, addresses, gateway = json.loads(text)
-    uplink = Uplink(name, mac, mtu, tuple(addresses), gateway)
-    return _node(conf, uplink, bridge)
+    bridge, *uplink = json.loads(text)
+    return _node(conf, Uplink.of(uplink), bridge)
 
 
 def _keep_card(node: Node, ledger: Ledger, host: NetNamespace) -> None:
@@ -180,7 +183,9 @@ def _undone(node: Node, ledger: Ledger, host: NetNamespace, error: UnavailableEr
 def _key(conf: NetConf, ledger: Ledger) -> str:
     """All that decides which card and bridge it is, and how they are wired."""
     routed = ",".join(conf.ips_to_route_via_host)
-    return f"uplink {conf.mode} {conf.master} {conf.bridge} {routed} {ledger.pool().mac}"
+    pool = ledger.pool()
+    families = "4+6" if pool.dual_stack else "4"
+    return f"uplink {conf.mode} {conf.master} {conf.bridge} {routed} {pool.mac} {families}"
 
 
 def _realise(network: str, node: Node, places: Mapping[str, NetNamespace], log: Log) -> None:
@@ -235,4 +240,20 @@ def _completed(uplink: Uplink, ledger: Ledger) -> Uplink:
         NO_UPLINK,
         "Failed to find the master interface",
         f"{uplink.name} has no IPv4 address or no default route, and the wire server tells none",
+    )
+
+
+def _completed6(uplink: Uplink, ledger: Ledger) -> Uplink:
+    """The same of IPv6, as the card had it when it was seen, else as Azure has it.
+
+    Also for a card on which nothing has set up its IPv6 yet.
+    """
+    pool = ledger.pool()
+    pools = (one for one in ledger.pools() if (one.mac, one.subnet) == (pool.mac, pool.subnet6))
+    primary = [f"{one.primary}/128" for one in pools if one.primary]
+    addresses, gateway = card.kept6(uplink, ledger)
+    return replace(
+        uplink,
+        addresses6=uplink.addresses6 or addresses or tuple(primary),
+        gateway6=uplink.gateway6 or gateway or NEXT_HOP6,
     )

@@ -121,6 +121,8 @@ def _told(lease: Lease, wiring: Wiring) -> Iterator[str]:
     for one in sorted(wiring, key=lambda one: isinstance(one, Veth)):
         yield from narrator.removing(one)
     yield f"Releasing ipv4 address :{lease.address} pool: {lease.subnet}"
+    if lease.address6:
+        yield f"Releasing ipv6 address :{lease.address6} pool: {lease.subnet6}"
     yield f"[cni] Calling plugin {lease.ipam} DEL."
 
 
@@ -271,6 +273,7 @@ def network(lease: Lease) -> PodNetwork:
         gateway=lease.gateway,
         mac=lease.mac,
         host_link=lease.host_link,
+        cidr6=lease.cidr6,
     )
 
 

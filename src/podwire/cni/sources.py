@@ -46,10 +46,11 @@ def source_of(request: Request | None, settings: Settings) -> Source:
         raise CniError(INVALID_CONFIG, f"Invalid configuration: {error}") from error
 
 
-def wanted(request: Request) -> tuple[str, str]:
-    """(subnet, address) that an address must be of and be, "" for any.
+def wanted(request: Request) -> tuple[str, str, str]:
+    """(subnet, IPv4 address, IPv6 address) that an address must be of and be, "" for any.
 
-    The address: runtimeConfig.ips, else IP of CNI_ARGS, else ipam.ipAddress. Raises CniError 4, 7.
+    The first of each family in runtimeConfig.ips, IP of CNI_ARGS, ipam.ipAddress. Raises CniError
+    4, 7.
     """
     ipam = _ipam(request)
     told = request.config.get("runtimeConfig") or {}
@@ -61,9 +62,10 @@ def wanted(request: Request) -> tuple[str, str]:
     texts = [(one, "runtimeConfig.ips", INVALID_CONFIG) for one in given]
     texts += [(request.args.get("IP", ""), "IP in CNI_ARGS", INVALID_ENVIRONMENT)]
     texts += [(ipam.get("ipAddress") or "", "ipam.ipAddress", INVALID_CONFIG)]
-    parsed = (_address(*one) for one in texts if one[0])
+    parsed = [_address(*one) for one in texts if one[0]]
     address = next((one for one in parsed if ":" not in one), "")
-    return _text(ipam, "subnet"), address
+    address6 = next((one for one in parsed if ":" in one), "")
+    return _text(ipam, "subnet"), address, address6
 
 
 def _address(text: object, field: str, code: int) -> str:

@@ -16,7 +16,7 @@ _POOL = (
     "SELECT p.subnet, p.gateway FROM address a"
     " JOIN pool p ON p.subnet = a.subnet AND p.mac = a.mac WHERE a.address = ?"
 )
-_HELD = "address = ? OR (host_link <> '' AND host_link = ?)"
+_HELD = "address = ? OR address6 = ? OR (host_link <> '' AND host_link = ?)"
 
 
 class Keeper(Ledger):
@@ -35,12 +35,13 @@ class Keeper(Ledger):
         """Hold an address that the kernel shows in use. None: a lease has it or its link."""
 
         def work(db: sqlite3.Connection) -> Lease | None:
-            if next(rows.select(db, _HELD, (one.address, one.host_link)), None):
+            if next(rows.select(db, _HELD, (one.address, one.address6, one.host_link)), None):
                 return None
             rows.adopt(db, one)
-            for subnet, gateway in db.execute(_POOL, (one.address,)).fetchall():
-                place = (subnet, gateway, one.address)
-                db.execute("UPDATE lease SET subnet = ?, gateway = ? WHERE address = ?", place)
+            for six, address in (("", one.address), ("6", one.address6)):
+                for subnet, gateway in db.execute(_POOL, (address,)).fetchall():
+                    change = f"subnet{six} = ?, gateway{six} = ? WHERE address{six} = ?"
+                    db.execute(f"UPDATE lease SET {change}", (subnet, gateway, address))
             return next(rows.select(db, "address = ?", (one.address,)))
 
         return self._database.run(work)

@@ -44,7 +44,8 @@ class Holder:
 class Lease:
     """An address that is held. since: Unix time; container_id: "" when found in the kernel alone.
 
-    address: without prefix length, "" until another IPAM plugin has given one.
+    address: without prefix length, "" until another IPAM plugin has given one. address6, subnet6,
+    gateway6: its IPv6 address beside that, "" without one.
     """
 
     id: int
@@ -65,11 +66,24 @@ class Lease:
     owner_pid: int
     owner_start: int
     since: float
+    address6: str = ""
+    subnet6: str = ""
+    gateway6: str = ""
 
     @property
     def cidr(self) -> str:
         """The address with its subnet's prefix length; 32 while only the kernel told of it."""
         return f"{self.address}/{self.subnet.partition('/')[2] or 32}"
+
+    @property
+    def cidr6(self) -> str:
+        """The same of IPv6; "" without one."""
+        return self.address6 and f"{self.address6}/{self.subnet6.partition('/')[2]}"
+
+    @property
+    def unknown(self) -> bool:
+        """Whether no source lists an address of it: the kernel alone told of it."""
+        return not self.subnet or bool(self.address6 and not self.subnet6)
 
     @property
     def abandoned(self) -> bool:
@@ -101,10 +115,16 @@ class Pool:
 
 
 class MainPool(NamedTuple):
-    """The pool that pods get their addresses from; of "" when no source has told yet."""
+    """The pool that pods get their addresses from; of "" when no source has told yet.
+
+    subnet6: the card's IPv6 subnet that gives each pod a second address, "" when none does.
+    dual_stack: whether one does, or did for a pod that still has it.
+    """
 
     subnet: str
     mac: str
+    subnet6: str
+    dual_stack: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +150,7 @@ class Survivor:
     mac: str
     host_link: str
     bridge: str
+    address6: str = ""
 
 
 def process_start(pid: int) -> int:

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Self, TypeAlias
 
-from podwire.ipam import rows
+from podwire.ipam import dual, rows
 from podwire.ipam.database import Database
 from podwire.ipam.lease import (
     ATTACHED,
@@ -105,8 +105,8 @@ class Ledger:
             "SELECT p.subnet, p.gateway, p.mac, p.main,"
             " (SELECT count(*) FROM address a WHERE a.subnet = p.subnet AND a.mac = p.mac"
             "  AND a.listed),"
-            " (SELECT count(*) FROM address a JOIN lease l USING (address)"
-            "  WHERE a.subnet = p.subnet AND a.mac = p.mac AND a.listed)"
+            " (SELECT count(*) FROM address a WHERE a.subnet = p.subnet AND a.mac = p.mac"
+            "  AND a.listed AND a.held)"
             " FROM pool p ORDER BY p.rank, instr(p.subnet, ':') > 0"
         )
         found: list[Row] = self._database.read(lambda db: db.execute(query).fetchall())
@@ -209,11 +209,9 @@ class Ledger:
             db.execute("UPDATE address SET listed = 0")
             for rank, card in enumerate(sorted(known, key=lambda one: not one.primary)):
                 rows.merge_card(db, card, rank)
-            db.execute(
-                "DELETE FROM address WHERE NOT listed AND address NOT IN"
-                " (SELECT address FROM lease WHERE address IS NOT NULL)"
-            )
-            news = {"refreshed": repr(now), "source": source}
+            db.execute(f"DELETE FROM address WHERE NOT listed AND address NOT IN ({rows.HELD})")
+            mac = rows.main_pool(db).mac
+            news = {"refreshed": repr(now), "source": source, "subnet6": rows.subnet6(db, mac)}
             db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", news.items())
 
         self._database.run(work)
@@ -226,31 +224,36 @@ class Ledger:
         *,
         subnet: str = "",
         address: str = "",
+        address6: str = "",
         mac: str = "",
+        both: bool = True,
         state: str = PENDING,
         cooling_seconds: float = 0.0,
         waiting: Callable[[], bool] = lambda: True,
     ) -> Lease:
-        """A lease for `holder`: the one it has already, as it is, else the lowest free address.
+        """A lease for `holder`: the one it has already, as it is, else the lowest free address,
+        and unless `both` is False the lowest free IPv6 address of the same card, if it lists any.
 
-        subnet, address, mac: only of this subnet, only this address, only of this card.
+        subnet, address, mac: only of this subnet, only this address, only of this card. address6:
+        only this IPv6 address beside it.
         cooling_seconds: addresses freed less long ago come last, the one freed first before others.
         waiting: whether the caller still waits; else it may have called DEL already.
         Raises CniError 100 (not an address of the node, or held by another, or not the one that
-        `holder` has), 101 (none is free), 11 (nobody waits any more).
+        `holder` has), 101 (none is free, or no IPv6 address), 11 (nobody waits any more).
         """
 
         def work(db: sqlite3.Connection) -> Lease:
             have = self._own(db, holder)
             if have is not None:
-                rows.check_wanted(have, address)
+                rows.check_wanted(have, address, address6)
                 return have
             _require(waiting, holder)
-            where = (subnet, address, mac)
-            row = rows.choose(db, where, self._clock() - cooling_seconds)
+            where, warm_since = (subnet, address, mac), self._clock() - cooling_seconds
+            row = rows.choose(db, where, warm_since)
             if row is None:
                 raise rows.refusal(db, where)
-            return rows.insert(db, holder, row, state)
+            second = dual.choose(db, row[0], warm_since, address6) if both else rows.NONE
+            return rows.insert(db, holder, row, state, second)
 
         return self._database.run(work)
 
@@ -388,8 +391,9 @@ class Ledger:
                 ),
             ).rowcount
             if gone:
-                db.execute("UPDATE address SET freed = ? WHERE address = ?", (now, lease.address))
-                db.execute("DELETE FROM address WHERE address = ? AND NOT listed", (lease.address,))
+                given = (lease.address, lease.address6)
+                db.execute("UPDATE address SET freed = ? WHERE address IN (?, ?)", (now, *given))
+                db.execute("DELETE FROM address WHERE address IN (?, ?) AND NOT listed", given)
 
         self._database.run(work)
 

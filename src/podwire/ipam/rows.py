@@ -26,7 +26,7 @@ from podwire.model.cni import FAILED, NO_ADDRESS, CniError
 if TYPE_CHECKING:
     from podwire.ipam.source import Card
 
-SCHEMA = 2
+SCHEMA = 3
 TABLES = (
     "CREATE TABLE pool (subnet TEXT, mac TEXT, gateway TEXT, main TEXT, rank INTEGER)",
     """CREATE TABLE address (address TEXT PRIMARY KEY, number BLOB, subnet TEXT, mac TEXT,
@@ -35,20 +35,30 @@ TABLES = (
     """CREATE TABLE lease (id INTEGER PRIMARY KEY, address TEXT UNIQUE, subnet TEXT, gateway TEXT,
     state TEXT, container_id TEXT, ifname TEXT, netns TEXT, pod_namespace TEXT, pod_name TEXT,
     network TEXT, host_link TEXT, mac TEXT, bridge TEXT, ipam TEXT, owner_pid INTEGER,
-    owner_start INTEGER, since REAL)""",
+    owner_start INTEGER, since REAL, address6 TEXT UNIQUE, subnet6 TEXT, gateway6 TEXT)""",
     "CREATE UNIQUE INDEX one_lease ON lease (container_id, ifname) WHERE container_id <> ''",
     "CREATE INDEX unnamed ON lease (mac) WHERE container_id = ''",
     "CREATE INDEX working ON lease (state) WHERE state <> 'attached'",
     # address.held follows from lease; kept, so that the next free one is found without a search
     """CREATE TRIGGER taken AFTER INSERT ON lease BEGIN
-    UPDATE address SET held = 1 WHERE address = NEW.address; END""",
+    UPDATE address SET held = 1 WHERE address IN (NEW.address, NEW.address6); END""",
     """CREATE TRIGGER given_back AFTER DELETE ON lease BEGIN
-    UPDATE address SET held = 0 WHERE address = OLD.address; END""",
+    UPDATE address SET held = 0 WHERE address IN (OLD.address, OLD.address6); END""",
     """CREATE TRIGGER assigned AFTER UPDATE OF address ON lease BEGIN
     UPDATE address SET held = address IS NEW.address
     WHERE address IN (OLD.address, NEW.address); END""",
 )
-_COLUMNS = ", ".join(field.name for field in fields(Lease))
+NONE = ("", "", "")
+"""address6, subnet6, gateway6 of a lease without IPv6."""
+HELD = (
+    "SELECT address FROM lease WHERE address IS NOT NULL"
+    " UNION ALL SELECT address6 FROM lease WHERE address6 IS NOT NULL"
+)
+"""Every address that a lease has."""
+_NAMES = [field.name for field in fields(Lease)]
+_UNIQUE = ("address", "address6")
+"""NULL where a lease has none; in a Lease that is ""."""
+_COLUMNS = ", ".join(f"ifnull({name}, '')" if name in _UNIQUE else name for name in _NAMES)
 HOLDER = tuple(field.name for field in fields(Holder))
 # A lease is found by its container, or by the pod's MAC when only the kernel told of it.
 IS = "((container_id = ? AND ifname = ?) OR (container_id = '' AND mac = ?))"
@@ -56,7 +66,7 @@ IS = "((container_id = ? AND ifname = ?) OR (container_id = '' AND mac = ?))"
 
 def select(db: sqlite3.Connection, where: str, values: tuple[object, ...] = ()) -> Iterator[Lease]:
     for row in db.execute(f"SELECT {_COLUMNS} FROM lease WHERE {where}", values):
-        yield Lease(row[0], row[1] or "", *row[2:])
+        yield Lease(*row)
 
 
 def choose(
@@ -84,15 +94,21 @@ def choose(
 
 
 _FREE = "SELECT freed, address FROM address WHERE subnet = ? AND mac = ? AND listed AND NOT held"
-_MAIN_POOL = "SELECT subnet, mac FROM pool ORDER BY rank, instr(subnet, ':') > 0 LIMIT 1"
+_MAIN_POOL = (
+    "SELECT subnet, mac, (SELECT value FROM meta WHERE key = 'subnet6') AS subnet6,"
+    " EXISTS (SELECT 1 FROM lease WHERE address6 > '') AS given6"
+    " FROM pool ORDER BY rank, instr(subnet, ':') > 0 LIMIT 1"
+)
 _WHERE = (
     "(? = '' OR a.subnet = ?) AND (? = '' OR a.address = ?) AND (? = '' OR a.mac = ? OR a.mac = '')"
 )
 
 
 def stock(db: sqlite3.Connection, most: int) -> tuple[float | None, str, int]:
-    """When the source was heard, its name, the free addresses of the main pool up to `most`."""
-    heard, source, free = db.execute(_STOCK, (most,)).fetchone()
+    """When the source was heard, its name, how many pods the main pool serves, up to `most`."""
+    heard, source, free, mac, second = db.execute(_STOCK, (most,)).fetchone()
+    if second:
+        free = min(free, len(db.execute(f"{_FREE} LIMIT ?", (second, mac, most)).fetchall()))
     return (float(heard) if heard else None), source or "", free
 
 
@@ -100,12 +116,24 @@ _STOCK = (
     "SELECT (SELECT value FROM meta WHERE key = 'refreshed'),"
     " (SELECT value FROM meta WHERE key = 'source'),"
     " (SELECT count(*) FROM (SELECT 1 FROM address a JOIN"
-    f" ({_MAIN_POOL}) USING (subnet, mac) WHERE a.listed AND NOT a.held LIMIT ?))"
+    f" ({_MAIN_POOL}) USING (subnet, mac) WHERE a.listed AND NOT a.held LIMIT ?)),"
+    f" (SELECT mac FROM ({_MAIN_POOL})), (SELECT value FROM meta WHERE key = 'subnet6')"
 )
 
 
 def main_pool(db: sqlite3.Connection) -> MainPool:
-    return MainPool(*(db.execute(_MAIN_POOL).fetchone() or ("", "")))
+    subnet, mac, second, given = db.execute(_MAIN_POOL).fetchone() or ("", "", "", 0)
+    return MainPool(subnet, mac, second or "", bool(second or given))
+
+
+def subnet6(db: sqlite3.Connection, mac: str) -> str:
+    """The IPv6 subnet of the card that lists addresses for pods; "" when none does."""
+    query = "SELECT subnet FROM pool WHERE mac = ? AND instr(subnet, ':')"
+    listed = "SELECT 1 FROM address WHERE subnet = ? AND mac = ? AND listed LIMIT 1"
+    for (subnet,) in db.execute(query, (mac,)).fetchall():
+        if db.execute(listed, (subnet, mac)).fetchone():
+            return str(subnet)
+    return ""
 
 
 def _asks_for_v6(where: tuple[str, str, str]) -> bool:
@@ -122,17 +150,21 @@ def _twice(values: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def insert(
-    db: sqlite3.Connection, holder: Holder, row: tuple[str | None, str, str], state: str
+    db: sqlite3.Connection,
+    holder: Holder,
+    row: tuple[str | None, str, str],
+    state: str,
+    second: tuple[str, str, str] = NONE,
 ) -> Lease:
+    """row: address, subnet, gateway; second: those of IPv6."""
     owner = (own_id(), own_start()) if state == PENDING else (0, 0)
     values = (*row, state, *(getattr(holder, name) for name in HOLDER), *owner, time.time())
-    new = db.execute(_INSERT, values).lastrowid
-    return Lease(new or 0, row[0] or "", *values[1:])
+    new = db.execute(_INSERT, (*values, second[0] or None, *second[1:])).lastrowid
+    return Lease(new or 0, row[0] or "", *(*values[1:], *second))
 
 
 _INSERT = (
-    f"INSERT INTO lease ({_COLUMNS.removeprefix('id, ')})"
-    f" VALUES ({', '.join('?' * (len(fields(Lease)) - 1))})"
+    f"INSERT INTO lease ({', '.join(_NAMES[1:])}) VALUES ({', '.join('?' * (len(_NAMES) - 1))})"
 )
 
 
@@ -143,7 +175,7 @@ def by_id(db: sqlite3.Connection, number: int | None) -> Lease:
 def refusal(db: sqlite3.Connection, where: tuple[str, str, str]) -> CniError:
     """Why there is no address: in words that tell the node, the subnet and who holds them."""
     subnet, address, mac = where
-    held = "SELECT count(*), count(l.id) FROM address a LEFT JOIN lease l USING (address)"
+    held = "SELECT count(*), ifnull(sum(a.held), 0) FROM address a"
     total, taken = db.execute(
         f"{held} WHERE a.listed AND {_WHERE} AND {_family(where)}", _twice(where)
     ).fetchone()
@@ -161,7 +193,7 @@ def refusal(db: sqlite3.Connection, where: tuple[str, str, str]) -> CniError:
 
 
 def _refusal_of(db: sqlite3.Connection, address: str, known: bool) -> CniError:
-    for lease in select(db, "address = ?", (address,)):
+    for lease in select(db, "address = ? OR address6 = ?", (address, address)):
         pod = f"{lease.pod_namespace}/{lease.pod_name} " if lease.pod_name else ""
         return CniError(
             FAILED,
@@ -175,22 +207,20 @@ def _refusal_of(db: sqlite3.Connection, address: str, known: bool) -> CniError:
     )
 
 
-def check_wanted(have: Lease, address: str) -> None:
+def check_wanted(have: Lease, address: str, address6: str = "") -> None:
     """An interface that has an address cannot be given another one."""
-    if address and address != have.address:
-        raise CniError(
-            FAILED,
-            "Failed to allocate address: Address already in use",
-            f"asked for {address}, but container {have.container_id} {have.ifname} holds "
-            f"{have.address} already; DEL it first",
-        )
+    for asked, held in ((address, have.address), (address6, have.address6)):
+        if asked and asked != held:
+            raise CniError(
+                FAILED,
+                "Failed to allocate address: Address already in use",
+                f"asked for {asked}, but container {have.container_id} {have.ifname} holds "
+                f"{held or 'no IPv6 address'} already; DEL it first",
+            )
 
 
 def addresses(db: sqlite3.Connection, now: float) -> Iterator[AddressState]:
-    query = (
-        "SELECT a.address, a.subnet, a.mac, a.listed, a.freed, l.id IS NOT NULL"
-        " FROM address a LEFT JOIN lease l USING (address)"
-    )
+    query = "SELECT address, subnet, mac, listed, freed, held FROM address"
     for address, subnet, mac, listed, freed, held in db.execute(query):
         ago = None if freed is None else max(0.0, now - freed)
         yield AddressState(address, subnet, mac, bool(listed), ago, bool(held))
@@ -213,21 +243,19 @@ def merge_card(db: sqlite3.Connection, card: Card, rank: int) -> None:
             " SET subnet = excluded.subnet, mac = excluded.mac, listed = 1",
             [(text, number(text), one.subnet, card.mac) for text in one.addresses],
         )
-        db.execute(
-            "UPDATE address SET held = address IN (SELECT address FROM lease) WHERE subnet = ?",
-            (one.subnet,),
-        )
-        db.execute(
-            "UPDATE lease SET subnet = ?, gateway = ? WHERE subnet = '' AND address IN"
-            " (SELECT address FROM address WHERE subnet = ? AND mac = ?)",
-            (one.subnet, one.gateway, one.subnet, card.mac),
-        )
+        db.execute(f"UPDATE address SET held = address IN ({HELD}) WHERE subnet = ?", (one.subnet,))
+        for six in ("", "6"):
+            db.execute(
+                f"UPDATE lease SET subnet{six} = ?, gateway{six} = ? WHERE subnet{six} = ''"
+                f" AND address{six} IN (SELECT address FROM address WHERE subnet = ? AND mac = ?)",
+                (one.subnet, one.gateway, one.subnet, card.mac),
+            )
 
 
 def adopt(db: sqlite3.Connection, one: Survivor) -> None:
     """Hold what the kernel shows in use. Its container is known when its DEL or ADD comes."""
     holder = Holder("", "", host_link=one.host_link, mac=one.mac, bridge=one.bridge)
-    insert(db, holder, (one.address, "", ""), ATTACHED)
+    insert(db, holder, (one.address, "", ""), ATTACHED, (one.address6, "", ""))
 
 
 def refreshed(db: sqlite3.Connection) -> float | None:

@@ -6,7 +6,9 @@ Must not know who the pods are: a container's id is nowhere in the kernel.
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
+import socket
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from podwire.kernel import rtvalues as rt
@@ -25,13 +27,14 @@ _POD_LINKS = "azv"
 class WiredPod(NamedTuple):
     """host_link: the pod's link on the host; "" when it is gone and only its address is left.
 
-    bridge: "" for a pod that is routed (transparent mode).
+    bridge: "" for a pod that is routed (transparent mode); ip6: "" for one without.
     """
 
     ip: str
     mac: str
     host_link: str
     bridge: str = ""
+    ip6: str = ""
 
 
 class PodObjects(NamedTuple):
@@ -40,6 +43,7 @@ class PodObjects(NamedTuple):
     links: their ends by name; ends: MAC of the other end -> name, of the bridge's ports.
     neighbours, elements: address -> MAC, permanent on the bridge, in the MAC NAT's map. loops: the
     links in its set of ports. routed: the pods outside of a bridge. own: the host's addresses.
+    neighbours6: MAC -> IPv6 address, permanent on the bridge.
     """
 
     links: dict[str, Link]
@@ -49,6 +53,7 @@ class PodObjects(NamedTuple):
     loops: frozenset[str]
     routed: tuple[WiredPod, ...]
     own: frozenset[str]
+    neighbours6: Mapping[str, str] = MappingProxyType({})
 
 
 def wired_pods(namespace: NetNamespace, bridge: str) -> list[WiredPod]:
@@ -63,7 +68,10 @@ def wired_pods(namespace: NetNamespace, bridge: str) -> list[WiredPod]:
 def pods_of(seen: PodObjects, bridge: str) -> list[WiredPod]:
     """The pods that these objects make; the map wins over a neighbour of another MAC."""
     macs = {**seen.neighbours, **seen.elements}
-    bridged = [WiredPod(ip, mac, seen.ends.get(mac, ""), bridge) for ip, mac in macs.items()]
+    bridged = [
+        WiredPod(ip, mac, seen.ends.get(mac, ""), bridge, seen.neighbours6.get(mac, ""))
+        for ip, mac in macs.items()
+    ]
     return bridged + [one for one in seen.routed if one.ip not in macs]
 
 
@@ -74,6 +82,7 @@ def pod_objects(namespace: NetNamespace, bridge: str) -> PodObjects:
         own = next((one for one in links if one.name == bridge and one.kind == "bridge"), None)
         ends = {} if own is None else _pod_ends(door, own, links)
         known = [] if own is None else door.neighbours(own.ifindex)
+        six = {} if own is None else _ipv6(door, own)
         routed = tuple(_routed(door, links))
         addresses = frozenset(one.cidr.partition("/")[0] for one in door.addresses())
     return PodObjects(
@@ -84,6 +93,7 @@ def pod_objects(namespace: NetNamespace, bridge: str) -> PodObjects:
         frozenset(one.partition(" . ")[0] for one in _elements(namespace, PORT_LOOPS)),
         routed,
         addresses,
+        six,
     )
 
 
@@ -93,7 +103,14 @@ def _routed(door: RtNetlink, links: list[Link]) -> Iterator[WiredPod]:
         if link.kind == "veth" and not link.master and link.name.startswith(_POD_LINKS):
             for one in door.neighbours(link.ifindex):
                 if one.permanent:
-                    yield WiredPod(one.ip, one.mac, link.name)
+                    six = _ipv6(door, link).get(one.mac, "")
+                    yield WiredPod(one.ip, one.mac, link.name, ip6=six)
+
+
+def _ipv6(door: RtNetlink, link: Link) -> dict[str, str]:
+    """MAC -> IPv6 address of each permanent neighbour."""
+    known = door.neighbours(link.ifindex, socket.AF_INET6)
+    return {one.mac: one.ip for one in known if one.permanent}
 
 
 def _pod_ends(door: RtNetlink, bridge: Link, links: list[Link]) -> dict[str, str]:

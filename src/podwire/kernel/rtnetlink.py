@@ -141,9 +141,15 @@ class RtNetlink(NetlinkSocket):
     # Addresses
 
     def add_address(self, index: int, cidr: str, *, prefix_route: bool = True) -> None:
-        """Scope global, no broadcast address. prefix_route: with the kernel's connected route."""
-        flags = b"" if prefix_route else number(rt.IFA_FLAGS, rt.IFA_F_NOPREFIXROUTE)
-        self.request(_NEWADDR, _address(index, cidr) + flags, CREATE | EXCLUSIVE)
+        """Scope global, no broadcast address. prefix_route: with the kernel's connected route.
+
+        An IPv6 address is usable at once: that nobody else has it is its giver's promise.
+        """
+        flags = (0 if prefix_route else rt.IFA_F_NOPREFIXROUTE) | (
+            rt.IFA_F_NODAD if ":" in cidr else 0
+        )
+        body = _address(index, cidr) + (number(rt.IFA_FLAGS, flags) if flags else b"")
+        self.request(_NEWADDR, body, CREATE | EXCLUSIVE)
 
     def delete_address(self, index: int, cidr: str) -> None:
         self.request(_DELADDR, _address(index, cidr))
@@ -194,9 +200,24 @@ class RtNetlink(NetlinkSocket):
                 return None
             raise
 
-    def neighbours(self, index: int) -> list[NeighbourEntry]:
-        body = rt.NDMSG.pack(socket.AF_INET, 0, 0, 0, 0) + number(_NDA_IFINDEX, index)
+    def neighbours(self, index: int, family: int = socket.AF_INET) -> list[NeighbourEntry]:
+        body = rt.NDMSG.pack(family, 0, 0, 0, 0) + number(_NDA_IFINDEX, index)
         return [rt.parse_neighbour(one) for one in self.request(_GETNEIGH, body, DUMP)]
+
+    def add_proxy(self, index: int, ip: str) -> None:
+        """Answer for `ip` on this link; one that is there is fine."""
+        self.request(_NEWNEIGH, _proxy(index, ip), CREATE)
+
+    def delete_proxy(self, index: int, ip: str) -> None:
+        self.request(_DELNEIGH, _proxy(index, ip))
+
+    def has_proxy(self, index: int, ip: str) -> bool:
+        try:
+            return bool(self.request(_GETNEIGH, _proxy(index, ip)))
+        except KernelError as error:
+            if error.errno == errno.ENOENT:
+                return False
+            raise
 
 
 def _identity(name: str | None, mac: str | None, mtu: int | None) -> bytes:
@@ -228,4 +249,10 @@ def _route(
 def _neighbour(index: int, ip: str) -> bytes:
     family, packed = rt.pack_ip(ip)
     head = rt.NDMSG.pack(family, index, rt.NUD_PERMANENT, 0, _UNICAST)
+    return head + attribute(rt.NDA_DST, packed)
+
+
+def _proxy(index: int, ip: str) -> bytes:
+    family, packed = rt.pack_ip(ip)
+    head = rt.NDMSG.pack(family, index, 0, rt.NTF_PROXY, 0)
     return head + attribute(rt.NDA_DST, packed)

@@ -86,11 +86,14 @@ class _Listener(NetlinkSocket):
 
 
 def _link(one: Message) -> int:
-    """The link's index; 0 when it is not told, and when it is all of them."""
+    """The link's index; 0 when it is not told, and when it is all of them; -1 when it does not
+    matter: a route to one IPv6 address is a pod's."""
     if one.kind in _SETTINGS:
         whose = attributes(one.body[_NETCONF_SIZE:]).get(_NETCONFA_IFINDEX)
         return max(0, _NUMBER.unpack(whose)[0]) if whose else 0
     if one.kind not in _ROUTES:
         return int(_INDEX.unpack_from(one.body)[0])
+    if one.body[0] == socket.AF_INET6 and one.body[1] == 128:
+        return -1
     out = attributes(one.body[_RTMSG_SIZE:]).get(_RTA_OIF)
     return int(_NUMBER.unpack(out)[0]) if out else 0

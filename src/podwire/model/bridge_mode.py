@@ -7,9 +7,9 @@ No rule depends on a pod: a pod is one element of that map, and its port one of 
 since a hairpin port, which a pod needs to reach itself by its service, also hears its own
 broadcasts; those are dropped.
 
-After `node_wiring` the NIC has no IPv4 address and no route; `route -n` shows azure0 alone. DHCP's
+After `node_wiring` the NIC has no address and no route; `route -n` shows azure0 alone. DHCP's
 host routes to 168.63.129.16 and 169.254.169.254 go too, as they do on AKS: both are reached by the
-default route.
+default route. IPv6, where there is any, is `dual_stack`'s.
 Source: Azure/azure-container-networking v1.1.8, network/bridge_*client_linux.go (behaviour);
 differences: ARP replies go to the pod that asked instead of to all, the bridge's MAC is pinned,
 MULTICAST stays on, the MTU is the NIC's.
@@ -19,8 +19,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from podwire.model import dual_stack
+from podwire.model.pod_network import HOST as HOST
+from podwire.model.pod_network import POD as POD
+from podwire.model.pod_network import PodNetwork as PodNetwork
+from podwire.model.pod_network import Uplink as Uplink
 from podwire.model.wiring import (
     Address,
     Bridge,
@@ -35,42 +39,9 @@ from podwire.model.wiring import (
     Wiring,
 )
 
-HOST, POD = "host", "pod"
-"""The two places of these wirings."""
 TABLE_FAMILY, TABLE_NAME, POD_MACS, PORT_LOOPS = "bridge", "azure-vnet", "pod_mac", "loop"
 DEFAULT_ROUTE = "0.0.0.0/0"
 PLATFORM_ROUTES = ("168.63.129.16/32", "169.254.169.254/32")
-
-
-@dataclass(frozen=True, slots=True)
-class Uplink:
-    """The node's NIC. addresses: CIDRs, the primary one first, on it or on its bridge already."""
-
-    name: str
-    mac: str
-    mtu: int
-    addresses: tuple[str, ...]
-    gateway: str
-
-
-@dataclass(frozen=True, slots=True)
-class PodNetwork:
-    """One attachment. cidr: the pod's address with the subnet's prefix length, 10.220.2.11/24.
-
-    host_link: the pod's link on the host; "" for bridge mode's own name of it.
-    """
-
-    container_id: str
-    network_id: str
-    ifname: str
-    cidr: str
-    gateway: str
-    mac: str
-    host_link: str = ""
-
-    @property
-    def ip(self) -> str:
-        return self.cidr.partition("/")[0]
 
 
 def host_veth_name(network_id: str, container_id: str, ifname: str) -> str:
@@ -108,13 +79,17 @@ def node_wiring(uplink: Uplink, bridge: str, host_routed: tuple[str, ...] = ()) 
             no_router_advertisements(HOST, bridge),
             Table(HOST, TABLE_FAMILY, TABLE_NAME, _rules(uplink, host_routed)),
             *(Address(HOST, bridge, one) for one in uplink.addresses),
+            *dual_stack.bridge_addresses(uplink, bridge),
             BridgePort(HOST, uplink.name, bridge, hairpin=True),
             Route(HOST, DEFAULT_ROUTE, bridge, via=uplink.gateway),
+            *dual_stack.bridge_routes(uplink, bridge),
             *(Address(HOST, uplink.name, one, absent=True) for one in uplink.addresses),
             *(
                 Route(HOST, one, uplink.name, absent=True)
                 for one in (DEFAULT_ROUTE, *PLATFORM_ROUTES)
             ),
+            *dual_stack.bridge_leaves_nic(uplink),
+            *dual_stack.bridge_forwards(uplink, bridge),
         ]
     )
 
@@ -137,9 +112,12 @@ def _pod_objects(uplink: Uplink, bridge: str, pod: PodNetwork) -> Iterator[Kerne
     yield Element(HOST, TABLE_FAMILY, TABLE_NAME, POD_MACS, pod.ip, pod.mac)
     yield Element(HOST, TABLE_FAMILY, TABLE_NAME, PORT_LOOPS, f"{port} . {port}")
     yield Neighbour(HOST, bridge, pod.ip, pod.mac)
+    yield from dual_stack.bridge_pod_on_host(bridge, pod, (TABLE_FAMILY, TABLE_NAME))
     yield no_router_advertisements(POD, pod.ifname)
+    yield from dual_stack.switched_on(pod)
     yield Address(POD, pod.ifname, pod.cidr)
     yield Route(POD, DEFAULT_ROUTE, pod.ifname, via=pod.gateway)
+    yield from dual_stack.inside(pod, uplink.mac)
 
 
 def veth_index(cidr: str) -> int:
@@ -166,6 +144,7 @@ def _rules(uplink: Uplink, host_routed: tuple[str, ...]) -> str:
         host_routed_rule=(
             _HOST_ROUTED_RULE.format(nic=uplink.name, mac=uplink.mac) if host_routed else ""
         ),
+        **dual_stack.rules(uplink),
     )
 
 
@@ -198,13 +177,13 @@ set loop {{
 set node_ip {{
     type ipv4_addr
     elements = {{ {own} }}
-}}{host_routed_set}
+}}{host_routed_set}{sets6}
 chain prerouting {{
     type filter hook prerouting priority dstnat; policy accept;
     arp operation request arp daddr ip @node_ip ether daddr set {mac} meta pkttype set host
     arp operation request arp saddr ip != 0.0.0.0 ether daddr set arp daddr ip map @pod_mac
     iifname "{nic}" arp operation reply jump reply_for_pod{host_routed_rule}
-    ether daddr set ip daddr map @pod_mac
+    ether daddr set ip daddr map @pod_mac{prerouting6}
 }}
 chain reply_for_pod {{
     arp daddr ether set arp daddr ip map @pod_mac
@@ -213,10 +192,10 @@ chain reply_for_pod {{
 chain forward {{
     type filter hook forward priority filter; policy accept;
     meta pkttype {{ broadcast, multicast }} iifname . oifname @loop drop
-    meta pkttype {{ broadcast, multicast }} iifname "{nic}" oifname "{nic}" drop
+    meta pkttype {{ broadcast, multicast }} iifname "{nic}" oifname "{nic}" drop{forward6}
 }}
 chain postrouting {{
-    type filter hook postrouting priority srcnat; policy accept;
+    type filter hook postrouting priority srcnat; policy accept;{postrouting6}
     oifname "{nic}" jump to_fabric
 }}
 chain to_fabric {{

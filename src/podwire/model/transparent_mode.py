@@ -18,16 +18,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 
+from podwire.model import dual_stack
 from podwire.model.bridge_mode import (
     DEFAULT_ROUTE,
-    HOST,
-    POD,
-    PodNetwork,
-    Uplink,
     host_veth_name,
     no_router_advertisements,
     veth_index,
 )
+from podwire.model.pod_network import HOST, POD, PodNetwork, Uplink
 from podwire.model.wiring import Address, KernelObject, Neighbour, Route, Sysctl, Veth, Wiring
 
 NEXT_HOP = "169.254.1.1"
@@ -44,11 +42,11 @@ def pod_veth_name(pod_namespace: str, pod_name: str) -> str:
 
 
 def node_wiring(uplink: Uplink, bridge: str = "", host_routed: tuple[str, ...] = ()) -> Wiring:
-    """The node forwards; its NIC, addresses and routes are nobody's to touch.
+    """The node forwards; its NIC's addresses and routes are nobody's to touch.
 
     bridge, host_routed: bridge mode's; everything passes the host's routing here.
     """
-    return Wiring.of([Sysctl(HOST, FORWARDING, "1")])
+    return Wiring.of([Sysctl(HOST, FORWARDING, "1"), *dual_stack.forwards(uplink)])
 
 
 def pod_wiring(uplink: Uplink, bridge: str, pod: PodNetwork) -> Wiring:
@@ -68,8 +66,11 @@ def _pod_objects(uplink: Uplink, pod: PodNetwork) -> Iterator[KernelObject]:
     yield no_router_advertisements(HOST, link)
     yield Route(HOST, f"{pod.ip}/32", link)
     yield Neighbour(HOST, link, pod.ip, pod.mac)
+    yield from dual_stack.routed_pod_on_host(link, pod)
     yield no_router_advertisements(POD, pod.ifname)
+    yield from dual_stack.switched_on(pod)
     yield Address(POD, pod.ifname, pod.cidr, prefix_route=False)
     yield Route(POD, f"{NEXT_HOP}/32", pod.ifname)
     yield Neighbour(POD, pod.ifname, NEXT_HOP, HOST_MAC)
     yield Route(POD, DEFAULT_ROUTE, pod.ifname, via=NEXT_HOP)
+    yield from dual_stack.inside(pod, HOST_MAC)

@@ -124,6 +124,19 @@ class Neighbour:
 
 
 @dataclass(frozen=True, slots=True)
+class NeighbourProxy:
+    """This place answers on `link` who asks for `ip` (NTF_PROXY), where proxy_ndp lets it."""
+
+    place: str
+    link: str
+    ip: str
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        return ("proxy", self.place, self.link, self.ip)
+
+
+@dataclass(frozen=True, slots=True)
 class Sysctl:
     """`name` in slashes below /proc/sys, as in net/ipv6/conf/azure0/accept_ra."""
 
@@ -175,7 +188,16 @@ class Element:
 
 
 KernelObject: TypeAlias = (
-    Bridge | Veth | BridgePort | Address | Route | Neighbour | Sysctl | Table | Element
+    Bridge
+    | Veth
+    | BridgePort
+    | Address
+    | Route
+    | Neighbour
+    | NeighbourProxy
+    | Sysctl
+    | Table
+    | Element
 )
 
 

@@ -58,13 +58,16 @@ route add default via {GATEWAY}
 
 
 class WireServer:
-    """Answers getinterfaceinfov1 in a thread; `addresses` and `broken` may change under way.
+    """Answers getinterfaceinfov1 in a thread; what it tells may change under way.
 
-    gate: while it is clear, an answer is held back.
+    gate: while it is clear, an answer is held back. addresses6, primary6: of the NIC's IPv6 subnet,
+    which it has not while primary6 is "".
     """
 
     def __init__(self, fabric: NetNamespace, addresses: Iterable[str]) -> None:
         self.addresses = list(addresses)
+        self.addresses6: list[str] = []
+        self.primary6 = ""
         self.broken = False
         self.asked = 0
         self.gate = threading.Event()
@@ -95,12 +98,13 @@ class WireServer:
         self._thread.start()
 
     def document(self) -> bytes:
-        listed = "".join(f'<IPAddress Address="{a}" IsPrimary="false"/>' for a in self.addresses)
+        subnets = _subnet(SUBNET, NODE_IP, self.addresses)
+        if self.primary6:
+            prefix = f"{self.primary6.partition('::')[0]}::/64"
+            subnets += _subnet(prefix, self.primary6, self.addresses6)
         return (
             f'<Interfaces><Interface MacAddress="{NIC_MAC.replace(":", "").upper()}" '
-            f'IsPrimary="true"><IPSubnet Prefix="{SUBNET}">'
-            f'<IPAddress Address="{NODE_IP}" IsPrimary="true"/>{listed}'
-            "</IPSubnet></Interface></Interfaces>"
+            f'IsPrimary="true">{subnets}</Interface></Interfaces>'
         ).encode()
 
     def close(self) -> None:
@@ -108,6 +112,12 @@ class WireServer:
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
+
+
+def _subnet(prefix: str, primary: str, addresses: Iterable[str]) -> str:
+    listed = "".join(f'<IPAddress Address="{one}" IsPrimary="false"/>' for one in addresses)
+    own = f'<IPAddress Address="{primary}" IsPrimary="true"/>'
+    return f'<IPSubnet Prefix="{prefix}">{own}{listed}</IPSubnet>'
 
 
 @dataclass

@@ -64,6 +64,7 @@ def watched(host: NetNamespace, command: str) -> bool:
         "ip addr add fd00::1/64 dev br0",
         "ip route add default via 10.1.0.9",
         "sysctl -q -w net.ipv4.ip_forward=1",
+        "ip route add ::/0 dev br0",
         "nft delete table bridge t",
         "nft flush ruleset",
         "nft add rule bridge t c counter",
@@ -83,6 +84,7 @@ def test_a_change_to_what_is_watched(host: NetNamespace, command: str) -> None:
         "ip link add another type bridge",
         "ip addr add 10.2.0.1/24 dev other",
         "ip neigh add 10.1.0.9 lladdr 02:00:00:00:00:09 dev br0",
+        "ip route add fd00::5/128 dev br0",  # a pod's
         "nft add element bridge t s { 02:00:00:00:00:09 }",
         "nft list ruleset",
     ],

@@ -12,6 +12,7 @@ from podwire.model.wiring import (
     Element,
     KernelObject,
     Neighbour,
+    NeighbourProxy,
     Route,
     Sysctl,
     Table,
@@ -109,9 +110,10 @@ def _route(one: Route) -> Iterator[Harm]:
         return
     yield "deleted", one.place, f"ip route del {one.dst} dev {one.link}"
     if one.via:
-        other = f"via 10.220.2.99 dev {one.link} onlink"
-        yield "another gateway", one.place, f"ip route replace {one.dst} {other}"
-    else:
+        other = "fe80::99" if ":" in one.dst else "10.220.2.99"
+        command = f"ip route replace {one.dst} via {other} dev {one.link} onlink"
+        yield "another gateway", one.place, command
+    elif ":" not in one.dst:
         yield (
             "by a gateway",
             one.place,
@@ -124,6 +126,10 @@ def _neighbour(one: Neighbour) -> Iterator[Harm]:
     command = f"ip neigh replace {one.ip} dev {one.link} lladdr"
     yield "another mac", one.place, f"{command} {OTHER_MAC} nud permanent"
     yield "not permanent", one.place, f"{command} {one.mac} nud reachable"
+
+
+def _proxy(one: NeighbourProxy) -> Iterator[Harm]:
+    yield "deleted", one.place, f"ip neigh del proxy {one.ip} dev {one.link}"
 
 
 def _sysctl(one: Sysctl) -> Iterator[Harm]:
@@ -156,6 +162,7 @@ _HARMS = {
     Address: _address,
     Route: _route,
     Neighbour: _neighbour,
+    NeighbourProxy: _proxy,
     Sysctl: _sysctl,
     Table: _table,
     Element: _element,

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from podwire.cni.holdings import COOLING, FREE, count, document, holdings
@@ -53,3 +55,18 @@ def test_a_held_address_is_its_leases_whatever_else() -> None:
 def test_addresses_are_in_numeric_order() -> None:
     found = holdings([state(10), state(9)], [], now=NOW, cooling=0.0)
     assert [one.address for one in found] == ["10.1.0.9", "10.1.0.10"]
+
+
+def test_a_lease_of_both_families_holds_two() -> None:
+    both = replace(lease("10.1.0.5"), address6="2001:db8::5", subnet6="2001:db8::/64")
+    listed = AddressState("2001:db8::5", "2001:db8::/64", "", True, None, True)
+    known = holdings([state(5), listed], [both], now=NOW, cooling=30.0)
+    assert [(one.address, one.subnet, one.lease) for one in known] == [
+        ("10.1.0.5", "10.1.0.0/24", both),
+        ("2001:db8::5", "2001:db8::/64", both),
+    ]
+    unknown = holdings([], [both], now=NOW, cooling=30.0)
+    assert [(one.address, one.listed) for one in unknown] == [
+        ("10.1.0.5", None),
+        ("2001:db8::5", None),
+    ]

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 from podwire.cni.narrate import Narrator, go_mask
 from podwire.model.bridge_mode import PodNetwork, Uplink, node_wiring, pod_wiring
+from podwire.model.dual_stack import NEXT_HOP6
 from podwire.model.wiring import Wiring
 
 UPLINK = Uplink("eth0", "00:0d:3a:8a:50:da", 1500, ("10.220.2.4/24",), "10.220.2.1")
@@ -52,6 +55,28 @@ def test_the_nodes_wiring() -> None:
         assert line in lines
 
 
+def test_ipv6_objects() -> None:
+    pod, uplink = replace(POD, cidr6="2001:db8::5/64"), replace(UPLINK, dual_stack=True)
+    lines = told(pod_wiring(uplink, "azure0", pod))
+    inside, rest = "Container namespace", "Protocol:0 DevName: Scope:0 Priority:0} to link eth0."
+    quoted = [
+        "[net] Adding element 2001:db8::5 to the set pod_ip6.",
+        "[net] Adding route for the ip 2001:db8::5/128",
+        "[net] Adding static arp for IP address 2001:db8::5/64 and MAC ea:99:18:36:3e:10 in VM",
+        "[net] Adding neighbour discovery reply for IP address 2001:db8::5/64",
+        "[net] Setting sysctl net.ipv6.conf.all.disable_ipv6=0",
+        "[net] Adding IP address 2001:db8::5/64 to link eth0.",
+        f"[net] Adding static arp for IP address {NEXT_HOP6} and MAC {UPLINK.mac} in {inside}",
+        f"[net] Adding IP route {{Dst:{{IP::: Mask:{'0' * 32}}} Src:<nil> Gw:{NEXT_HOP6} {rest}",
+    ]
+    assert [one for one in lines if one in quoted] == quoted
+    assert lines.count("[net] Setting link eth0 state up.") == 1
+    node = replace(uplink, addresses6=("2001:db8::4/64",), gateway6="fe80::1")
+    for wiring in (pod_wiring(uplink, "azure0", pod), node_wiring(node, "azure0")):
+        assert all(list(Narrator(wiring).making(one)) for one in wiring)
+    assert "primary IP address 2001" not in " ".join(told(node_wiring(node, "azure0")))
+
+
 def test_a_removal() -> None:
     wiring = pod_wiring(UPLINK, "azure0", POD)
     narrator = Narrator(wiring, endpoint="116419ac-eth0")
@@ -63,3 +88,4 @@ def test_a_removal() -> None:
 
 def test_masks() -> None:
     assert [go_mask(one) for one in ("0", "24", "32")] == ["00000000", "ffffff00", "ffffffff"]
+    assert go_mask("64", 128) == "f" * 16 + "0" * 16

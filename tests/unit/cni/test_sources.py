@@ -66,25 +66,26 @@ def test_a_wrong_source_is_refused_by_field_and_value(ipam: dict[str, Any], said
 @pytest.mark.parametrize(
     ("call", "asked"),
     [
-        (request(), ("", "")),
-        (request(args={"IP": "10.1.0.7"}), ("", "10.1.0.7")),
-        (request(args={"IP": "10.1.0.7/24"}), ("", "10.1.0.7")),
-        (request(runtimeConfig={"ips": ["10.1.0.7/24"]}), ("", "10.1.0.7")),
-        (request(runtimeConfig={"ips": ["fd00::7", "10.1.0.7"]}), ("", "10.1.0.7")),
-        (request(runtimeConfig=None), ("", "")),
-        (request({"ipAddress": "10.1.0.7"}), ("", "10.1.0.7")),
-        (request({"subnet": "10.1.0.0/24"}), ("10.1.0.0/24", "")),
+        (request(), ("", "", "")),
+        (request(args={"IP": "10.1.0.7"}), ("", "10.1.0.7", "")),
+        (request(args={"IP": "10.1.0.7/24"}), ("", "10.1.0.7", "")),
+        (request(runtimeConfig={"ips": ["10.1.0.7/24"]}), ("", "10.1.0.7", "")),
+        (request(runtimeConfig={"ips": ["fd00::7", "10.1.0.7"]}), ("", "10.1.0.7", "fd00::7")),
+        (request(runtimeConfig=None), ("", "", "")),
+        (request({"ipAddress": "10.1.0.7"}), ("", "10.1.0.7", "")),
+        (request({"subnet": "10.1.0.0/24"}), ("10.1.0.0/24", "", "")),
         # the first that is there wins: runtimeConfig, CNI_ARGS, ipam
         (
             request(
                 {"ipAddress": "10.1.0.3"}, {"IP": "10.1.0.2"}, runtimeConfig={"ips": ["10.1.0.1"]}
             ),
-            ("", "10.1.0.1"),
+            ("", "10.1.0.1", ""),
         ),
-        (request({"ipAddress": "10.1.0.3"}, {"IP": "10.1.0.2"}), ("", "10.1.0.2")),
+        (request({"ipAddress": "10.1.0.3"}, {"IP": "10.1.0.2"}), ("", "10.1.0.2", "")),
+        (request(runtimeConfig={"ips": ["fd00::7/64"]}), ("", "", "fd00::7")),
     ],
 )
-def test_the_address_that_a_call_asks_for(call: Request, asked: tuple[str, str]) -> None:
+def test_the_address_that_a_call_asks_for(call: Request, asked: tuple[str, str, str]) -> None:
     assert wanted(call) == asked
 
 

@@ -30,6 +30,14 @@ def test_cards_with_the_nodes_own_address_apart() -> None:
     assert CARDS[0].subnets[0].gateway == "10.220.2.1"
 
 
+def test_a_card_with_both_families() -> None:
+    second = b"""<IPSubnet Prefix="2001:db8:2::/64"><IPAddress Address="2001:db8:2::4"
+    IsPrimary="true"/><IPAddress Address="2001:DB8:2:0::5"/></IPSubnet></Interface><Int"""
+    both = DOCUMENT.replace(b"</Interface><Int", second)
+    found = SubnetAddresses("2001:db8:2::/64", "2001:db8:2::4", ("2001:db8:2::5",))
+    assert parse_interfaces(both)[0].subnets == (*CARDS[0].subnets, found)
+
+
 @pytest.mark.parametrize(
     "document",
     [

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from podwire.kernel.netlink import NetlinkSocket
 from podwire.kernel.netns import NetNamespace
 from podwire.kernel.rtnetlink import Link
-from podwire.kernel.wire import addressing, filtering, links
+from podwire.kernel.wire import addressing, filtering, links, proxies
 from podwire.kernel.wire.batch import Batch
 from podwire.kernel.wire.deletion import Deletion
 from podwire.kernel.wire.session import Session
@@ -25,6 +25,7 @@ from podwire.model.wiring import (
     Element,
     KernelObject,
     Neighbour,
+    NeighbourProxy,
     Route,
     Sysctl,
     Table,
@@ -68,6 +69,12 @@ _HANDS: dict[type, _Hands] = {
         addressing.unmake_neighbour,
         addressing.see_neighbour,
         addressing.make_neighbour,
+    ),
+    NeighbourProxy: _Hands(
+        proxies.make_proxy,
+        proxies.unmake_proxy,
+        proxies.see_proxy,
+        proxies.make_proxy,
     ),
     Sysctl: _Hands(addressing.make_sysctl, addressing.unmake_sysctl, addressing.see_sysctl),
     Table: _Hands(filtering.make_table, filtering.unmake_table, filtering.see_table),
