@@ -14,7 +14,7 @@ from podwire.cni.background import in_background
 from podwire.cni.log import Log
 from podwire.cni.settings import Settings
 from podwire.cni.sources import source_of, wanted
-from podwire.ipam.lease import ATTACHED, OWN_IPAM, Holder, Lease
+from podwire.ipam.lease import ATTACHED, OWN_IPAM, Glance, Holder, Lease
 from podwire.ipam.ledger import Ledger
 from podwire.ipam.source import Source
 from podwire.model.bridge_mode import DEFAULT_ROUTE
@@ -37,20 +37,27 @@ from podwire.model.vnet import WIRE_SERVER
 DNS = (WIRE_SERVER,)
 
 
-def refresh(ledger: Ledger, settings: Settings, log: Log, request: Request | None = None) -> None:
+def refresh(
+    ledger: Ledger,
+    settings: Settings,
+    log: Log,
+    request: Request | None = None,
+    glance: Glance | None = None,
+) -> bool:
     """Ask the source when the ledger wants it; without an answer, go on with what is known.
 
-    A call that the ledger can serve waits for nobody: it is asked beside the call. Raises
-    CniError 7 (unknown source), 11 when nothing is known.
+    A call that the ledger can serve waits for nobody: it is asked beside the call. Whether the
+    ledger may know other addresses than at the glance. Raises CniError 7 (unknown source), 11 when
+    nothing is known.
     """
     source = source_of(request, settings)
-    if not ledger.wants_refresh(source.name):
-        return
+    if not ledger.wants_refresh(source.name, glance):
+        return False
     if not source.local and request and ledger.can_serve(request.container_id, request.ifname):
         if ledger.begin_refresh():
             log.flush()  # the lines are this call's, not that one's
             in_background(lambda: _refresh_beside(source, settings, log))
-        return
+        return False
     try:
         _ask(ledger, source, settings, log)
     except UnavailableError as error:
@@ -59,6 +66,7 @@ def refresh(ledger: Ledger, settings: Settings, log: Log, request: Request | Non
             raise CniError(
                 TRY_AGAIN, f"Failed to allocate pool: Invalid address space: {error}"
             ) from error
+    return True
 
 
 def _ask(ledger: Ledger, source: Source, settings: Settings, log: Log) -> None:

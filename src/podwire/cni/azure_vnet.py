@@ -25,11 +25,11 @@ from podwire.cni.gotext import config_text, request_text, result_text
 from podwire.cni.node import DEFAULT_BRIDGE, Node, find_node, known_node, wire_node
 from podwire.cni.settings import Settings
 from podwire.cni.workbench import Workbench
-from podwire.ipam.lease import ATTACHED, OWN_IPAM, Holder, Lease, Survivor
+from podwire.ipam.lease import ATTACHED, OWN_IPAM, Glance, Holder, Lease, Survivor
 from podwire.ipam.ledger import Ledger
 from podwire.kernel.netns import NetNamespace
 from podwire.kernel.pods import wired_pods
-from podwire.kernel.wire import describe, observe, see_link
+from podwire.kernel.wire import describe, observe
 from podwire.model.bridge_mode import HOST, POD, endpoint_id, host_veth_name, pod_mac
 from podwire.model.cni import (
     CHECK_FAILED,
@@ -49,7 +49,7 @@ from podwire.model.cni import (
 from podwire.model.dual_stack import NEXT_HOP6
 from podwire.model.errors import KernelError, PodwireError
 from podwire.model.netconf import NetConf
-from podwire.model.wiring import Difference, diff
+from podwire.model.wiring import Difference, Veth, Wiring, diff
 
 
 class AzureVnet:
@@ -67,9 +67,10 @@ class AzureVnet:
             conf = self._read(request)
             _refuse_other_modes(conf)
             with self._bench.host() as host, self._ledger(conf.bridge, host) as ledger:
-                pods.recover(ledger, request, host, self._log)
+                glance = ledger.glance()
+                pods.recover(ledger, request, host, self._log, glance.unfinished)
                 with _pod_namespace(request, host) as pod:
-                    result = self._add(request, conf, ledger, {HOST: host, POD: pod})
+                    result = self._add(request, conf, ledger, {HOST: host, POD: pod}, glance)
             done["result"] = result
             return result
 
@@ -129,19 +130,28 @@ class AzureVnet:
         self._log.write(f"[azure-vnet] [cni-net] {trace}")
 
     def _add(
-        self, request: Request, conf: NetConf, ledger: Ledger, places: dict[str, NetNamespace]
+        self,
+        request: Request,
+        conf: NetConf,
+        ledger: Ledger,
+        places: dict[str, NetNamespace],
+        glance: Glance,
     ) -> Result:
-        if conf.ipam.type in ("", OWN_IPAM):
-            refresh(ledger, self._settings, self._log, request)
+        pool, ours = glance.pool, conf.ipam.type in ("", OWN_IPAM)
+        if ours and refresh(ledger, self._settings, self._log, request, glance):
+            pool = ledger.pool()
         node = wire_node(
             conf,
             ledger,
+            pool,
             places[HOST],
             self._bench,
             self._log,
             restore=lambda: pods.restore(ledger, places[HOST], self._log),
         )
         holder = _holder(request, conf, node.bridge)
+        subnet = pool.subnet or node.uplink.addresses[0]
+        self._log.write(f"[cni-net] Found network {conf.name} with subnet {subnet}.")
         lease = self._take(request, conf, ledger, holder, node, places)
         if lease.unknown:  # the kernel told of it, and the wire server lists it no more
             pods.remove(ledger, lease, request, places[HOST], self._log)
@@ -149,7 +159,7 @@ class AzureVnet:
         if lease.state == ATTACHED:
             have = pods.wiring_of(lease, node)
             if lease.container_id and not diff(have, observe(have, places)):
-                return _result(lease, conf, places)
+                return _result(lease, have, conf)
             holder = replace(holder, host_link=lease.host_link or holder.host_link)
             lease = ledger.take_over(lease, holder)
         try:
@@ -158,8 +168,9 @@ class AzureVnet:
             self._log.write(
                 f"[cni-net] Creating endpoint {endpoint_id(request.container_id, request.ifname)}."
             )
-            pods.wire(ledger, lease, node, places, self._log)
-            return _result(lease, conf, places)
+            wiring = pods.wiring_of(lease, node)
+            pods.wire(ledger, lease, wiring, places, self._log)
+            return _result(lease, wiring, conf)
         except BaseException as error:
             self._roll_back(ledger, lease, request, places[HOST])
             if isinstance(error, KernelError):
@@ -176,8 +187,6 @@ class AzureVnet:
         places: dict[str, NetNamespace],
     ) -> Lease:
         """An address for the pod, from what pods that are gone still hold when nothing is free."""
-        subnet = ledger.pool().subnet or node.uplink.addresses[0]
-        self._log.write(f"[cni-net] Found network {conf.name} with subnet {subnet}.")
         self._log.write(f"[cni] Calling plugin {holder.ipam} ADD nwCfg:{config_text(conf)}.")
         host = places[HOST]
 
@@ -365,15 +374,14 @@ def _names(config: Any) -> tuple[str, str]:
     )
 
 
-def _result(lease: Lease, conf: NetConf, places: dict[str, NetNamespace]) -> Result:
+def _result(lease: Lease, wiring: Wiring, conf: NetConf) -> Result:
     """The pod's link is the second one: portmap skips addresses of links without a sandbox."""
-    seen = see_link(places[HOST], lease.host_link)
-    mtu = seen.mtu if seen else 0
+    pair = next(one for one in wiring if isinstance(one, Veth))
     ips, routes = ips_and_routes(lease, NEXT_HOP6, 1)
     return Result(
         interfaces=(
-            Interface(lease.host_link, seen.mac if seen else "", mtu=mtu),
-            Interface(lease.ifname, lease.mac, lease.netns, mtu),
+            Interface(lease.host_link, pair.mac or "", mtu=pair.mtu),
+            Interface(lease.ifname, lease.mac, lease.netns, pair.mtu),
         ),
         ips=ips,
         routes=routes,

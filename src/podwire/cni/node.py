@@ -19,6 +19,7 @@ from podwire.cni.log import Log
 from podwire.cni.modes import DEFAULT_BRIDGE as DEFAULT_BRIDGE
 from podwire.cni.narrate import Narrator
 from podwire.cni.workbench import Workbench
+from podwire.ipam.lease import MainPool
 from podwire.ipam.ledger import Ledger
 from podwire.ipam.lock import locked
 from podwire.kernel import sysctl
@@ -71,13 +72,15 @@ def _node(conf: NetConf, uplink: Uplink, bridge: str) -> Node:
 def wire_node(
     conf: NetConf,
     ledger: Ledger,
+    pool: MainPool,
     host: NetNamespace,
     bench: Workbench,
     log: Log,
     restore: Callable[[], None],
 ) -> Node:
     """The node with its wiring in the kernel. Raises CniError 11 when another call takes too long
-    and when the node is wired in another mode.
+    and when the node is wired in another mode: also when it begins to move to one meanwhile, the
+    caller must `modes.agree` again when its lease is in the ledger.
 
     Looks without a lock; only a node that is not as wanted is looked at again, and wired, with it.
     The card is searched among all links only when the one of the call before does not fit: what a
@@ -87,14 +90,15 @@ def wire_node(
     restore: makes again what a repair of the node took from the pods that are there. The node is
     remembered only after that: a call that is killed before leaves it to the next one.
     """
-    noted, key = modes.agree(conf.mode, ledger, host, conf.bridge), _key(conf, ledger)
-    if bench.nodes is None:
-        return _wired(conf, ledger, host, bench, log, restore, noted)
-    node, state = bench.nodes.get(key) if noted else None, bench.nodes.state()
-    if node is None:
-        node = _wired(conf, ledger, host, bench, log, restore, noted)
+    key, cache = _key(conf, pool), bench.nodes
+    known: Node | None = cache.get(key) if cache else None
+    if known:
+        return known
+    state = cache.state() if cache else 0
+    node = _wired(conf, ledger, host, bench, log, restore)
+    if cache:
         links = (node.uplink.name, *([node.bridge] if node.bridge else []))
-        bench.nodes.put(key, node, links, state)
+        cache.put(key, node, links, state)
     return node
 
 
@@ -105,9 +109,9 @@ def _wired(
     bench: Workbench,
     log: Log,
     restore: Callable[[], None],
-    noted: bool,
 ) -> Node:
     places = {HOST: host}
+    noted = modes.agree(conf.mode, ledger, host, conf.bridge)
     remembered = _remembered(conf, ledger) if noted else None
     if remembered and not diff(remembered.wiring, observe(remembered.wiring, places)):
         return remembered
@@ -115,7 +119,7 @@ def _wired(
     log.flush()
     with locked(lock, wait=wait, inherited=True):
         modes.agree(conf.mode, ledger, host, conf.bridge)
-        node, key = find_node(conf, ledger, host), _key(conf, ledger)
+        node, key = find_node(conf, ledger, host), _key(conf, ledger.pool())
         if diff(node.wiring, observe(node.wiring, places)):
             ledger.remember(key, "")
             _keep_card(node, ledger, host)
@@ -136,7 +140,7 @@ def known_node(conf: NetConf, ledger: Ledger, host: NetNamespace) -> Node:
 
 def _remembered(conf: NetConf, ledger: Ledger) -> Node | None:
     """The node as the last call that wired it found it."""
-    text = ledger.recall(_key(conf, ledger))
+    text = ledger.recall(_key(conf, ledger.pool()))
     if not text:
         return None
     bridge, *uplink = json.loads(text)
@@ -180,10 +184,9 @@ def _undone(node: Node, ledger: Ledger, host: NetNamespace, error: UnavailableEr
     return CniError(TRY_AGAIN, card.dns_failed(error, state))
 
 
-def _key(conf: NetConf, ledger: Ledger) -> str:
+def _key(conf: NetConf, pool: MainPool) -> str:
     """All that decides which card and bridge it is, and how they are wired."""
     routed = ",".join(conf.ips_to_route_via_host)
-    pool = ledger.pool()
     families = "4+6" if pool.dual_stack else "4"
     return f"uplink {conf.mode} {conf.master} {conf.bridge} {routed} {pool.mac} {families}"
 

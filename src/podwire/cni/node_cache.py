@@ -42,8 +42,7 @@ class NodeCache(Generic[N]):
             return self._changes
 
     def get(self, key: str) -> N | None:
-        """The node that was `put`; None when it must be looked at."""
-        self.state()
+        """The node that was `put`; None when it must be looked at. As of the last `state`."""
         node, at = self._known.get(key, (None, 0.0))
         return node if time.monotonic() - at < BELIEVED_SECONDS else None
 
@@ -59,13 +58,13 @@ class NodeCache(Generic[N]):
         with self._lock:
             if self._links.get(key) != links:
                 self._links[key] = links
+                self._watch.follow(frozenset[int]().union(*self._links.values()))
             elif state == self._changes:
                 self._known[key] = (node, time.monotonic())
 
     def _has_changed(self) -> bool:
         try:
-            links = frozenset[int]().union(*self._links.values())
-            return self._watch is None or self._watch.changed(links)
+            return self._watch is None or self._watch.changed()
         except KernelError:
             return True
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import fields, replace
 from functools import partial
 from typing import Any
@@ -48,9 +48,8 @@ def wiring_of(lease: Lease, node: Node) -> Wiring:
     return modes.of_lease(lease).pod_wiring(node.uplink, node.bridge, network(lease))
 
 
-def wire(ledger: Ledger, lease: Lease, node: Node, places: Places, log: Log) -> None:
+def wire(ledger: Ledger, lease: Lease, wiring: Wiring, places: Places, log: Log) -> None:
     """Make a pending lease's network and mark it attached. Raises PodwireError; then undo."""
-    wiring = wiring_of(lease, node)
     log.write(modes.of_lease(lease).client)
     log.flush()
     narrator = Narrator(wiring, netns=lease.netns, endpoint=_endpoint(lease))
@@ -175,9 +174,19 @@ def unwire_link(name: str, ifname: str, host: NetNamespace) -> None:
     unwire(Wiring.of([Veth(HOST, name, POD, ifname)]), {HOST: host})
 
 
-def recover(ledger: Ledger, request: Request, host: NetNamespace, log: Log) -> None:
-    """Undo what calls that were killed in the middle of their work left."""
-    for lease in ledger.abandoned():
+def recover(
+    ledger: Ledger,
+    request: Request,
+    host: NetNamespace,
+    log: Log,
+    unfinished: Iterable[Lease] | None = None,
+) -> None:
+    """Undo what calls that were killed in the middle of their work left.
+
+    unfinished: the leases that calls work on, when they are known.
+    """
+    found = ledger.unfinished() if unfinished is None else unfinished
+    for lease in (one for one in found if one.abandoned):
         log.write(
             f"[cni-net] Recovering {lease.state} endpoint {_endpoint(lease)} of "
             f"{lease.address or 'no address'}: process {lease.owner_pid} is gone."

@@ -19,6 +19,10 @@ from podwire.model.layout import CACHE
 KINDS = ("auto", "c", "python")
 _MARKER = b"PODWIRE-SHIM-CONFIG"
 _ROOM = 1024
+_FLAGS = (
+    *("-static", "-nostdlib", "-ffreestanding", "-fno-stack-protector", "-fno-pie", "-no-pie"),
+    *("-O2", "-fno-tree-loop-distribute-patterns"),
+)
 _PYTHON = '''\
 #!/usr/bin/python3 -IS
 """{name}, a CNI plugin. Written by Podwire's installer: install anew instead of editing."""
@@ -76,7 +80,7 @@ def python_shim(name: str, *, library: str, socket: str, plugin: str, seconds: f
 def _compiled(cache: Path) -> Path:
     """Raises UnavailableError."""
     source = _source()
-    digest = hashlib.sha256(source.read_bytes()).hexdigest()[:12]
+    digest = hashlib.sha256(source.read_bytes() + repr(_FLAGS).encode()).hexdigest()[:12]
     program = cache / "shim" / f"azure-vnet-{os.uname().machine}-{digest}"
     if program.exists():
         return program
@@ -87,7 +91,7 @@ def _compiled(cache: Path) -> Path:
     with tempfile.TemporaryDirectory(dir=program.parent) as directory:
         made = Path(directory) / "shim"
         done = subprocess.run(
-            [compiler, "-static", "-O2", "-o", str(made), str(source)],
+            [compiler, *_FLAGS, "-o", str(made), str(source)],
             capture_output=True,
             text=True,
             check=False,

@@ -15,7 +15,7 @@ from podwire.model.cni import LIMITED, NOT_AVAILABLE, CniError, Request
 from podwire.model.errors import PodwireError
 
 
-def addresses(ipam: str, request: Request, refresh: Callable[[], None]) -> None:
+def addresses(ipam: str, request: Request, refresh: Callable[[], object]) -> None:
     """Raises CniError 50 when nobody can give addresses.
 
     ipam: the configured plugin; refresh: what fills our own ledger when it is empty.

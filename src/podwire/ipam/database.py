@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import sqlite3
 from _thread import allocate_lock
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 from podwire.ipam.lock import locked
@@ -80,22 +81,28 @@ class Database:
         raise CniError(IO_FAILURE, f"{self.path} is damaged again each time it is made anew")
 
     def _transaction(self, work: Work[T]) -> T:
-        connection = self._opened()
-        connection.execute("BEGIN IMMEDIATE")
-        try:
+        with self._framed("BEGIN IMMEDIATE") as connection:
             self._expect_same_file()
-            result = work(connection)
+            return work(connection)
+
+    def _read(self, work: Work[T]) -> T:
+        """In a transaction, too: the file's lock is taken once for all that is asked."""
+        with self._framed("BEGIN") as connection:
+            if _inode_of(self.path) != self._inode:
+                raise _ReplacedError
+            return work(connection)
+
+    @contextmanager
+    def _framed(self, begin: str) -> Iterator[sqlite3.Connection]:
+        connection = self._opened()
+        connection.execute(begin)
+        try:
+            yield connection
             connection.execute("COMMIT")
         except BaseException:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
-        return result
-
-    def _read(self, work: Work[T]) -> T:
-        connection = self._opened()
-        self._expect_same_file()
-        return work(connection)
 
     def _expect_same_file(self) -> None:
         """Without its log or its index at their paths, others would not see what this writes."""

@@ -127,6 +127,20 @@ class MainPool(NamedTuple):
     dual_stack: bool
 
 
+class Glance(NamedTuple):
+    """What most calls ask the ledger first, as it was at one moment.
+
+    unfinished: leases that some call works on, or did; heard: when the source was, on the ledger's
+    clock, None for never; source: its name; free: how many pods the pool serves, up to a few.
+    """
+
+    unfinished: list[Lease]
+    heard: float | None
+    source: str
+    free: int
+    pool: MainPool
+
+
 @dataclass(frozen=True, slots=True)
 class AddressState:
     """An address of the node. listed: the source has it; mac: the card's.

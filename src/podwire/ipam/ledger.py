@@ -22,6 +22,7 @@ from podwire.ipam.lease import (
     PENDING,
     RELEASING,
     AddressState,
+    Glance,
     Holder,
     Lease,
     MainPool,
@@ -167,17 +168,24 @@ class Ledger:
         at = self._database.read(rows.refreshed)
         return None if at is None else max(0.0, self._clock() - at)
 
-    def wants_refresh(self, source: str = "") -> bool:
+    def glance(self) -> Glance:
+        """One read instead of several."""
+
+        def look(db: sqlite3.Connection) -> Glance:
+            working, pool = list(rows.select(db, rows.UNFINISHED)), rows.main_pool(db)
+            return Glance(working, *rows.stock(db, pool, LOW), pool)
+
+        return self._database.read(look)
+
+    def wants_refresh(self, source: str = "", glance: Glance | None = None) -> bool:
         """Whether the source is to be asked: never heard, empty, or low and not heard for long.
 
         source: the name of the one that addresses shall come from; another one is to be asked.
         """
-        now = self._clock()
-
-        heard, told_by, free = self._database.read(lambda db: rows.stock(db, LOW))
-        if heard is None or free == 0 or (source and told_by != source):
+        seen = glance or self.glance()
+        if seen.heard is None or seen.free == 0 or (source and seen.source != source):
             return True
-        return free < LOW and now - heard > REFRESH_SECONDS
+        return seen.free < LOW and self._clock() - seen.heard > REFRESH_SECONDS
 
     def can_serve(self, container_id: str, ifname: str) -> bool:
         """Whether an address is there for the interface, without asking the source."""
@@ -185,7 +193,7 @@ class Ledger:
 
     def has_free(self) -> bool:
         """Whether the pool that pods get their addresses from has one left."""
-        return self._database.read(lambda db: rows.stock(db, 1)[2] > 0)
+        return self.glance().free > 0
 
     def begin_refresh(self) -> bool:
         """Whether the caller shall ask now: nobody else did within REFRESH_SECONDS."""
@@ -352,7 +360,7 @@ class Ledger:
 
     def unfinished(self) -> list[Lease]:
         """The leases that some call works on, or did."""
-        return self._database.read(lambda db: list(rows.select(db, "state <> 'attached'")))
+        return self._database.read(lambda db: list(rows.select(db, rows.UNFINISHED)))
 
     def owns_any(self) -> bool:
         """Whether the calling thread owns a lease that is being made or removed."""

@@ -59,9 +59,11 @@ _NAMES = [field.name for field in fields(Lease)]
 _UNIQUE = ("address", "address6")
 """NULL where a lease has none; in a Lease that is ""."""
 _COLUMNS = ", ".join(f"ifnull({name}, '')" if name in _UNIQUE else name for name in _NAMES)
+UNFINISHED = "state <> 'attached'"
 HOLDER = tuple(field.name for field in fields(Holder))
 # A lease is found by its container, or by the pod's MAC when only the kernel told of it.
-IS = "((container_id = ? AND ifname = ?) OR (container_id = '' AND mac = ?))"
+# Each half as the index has it, so that none is searched for among all.
+IS = "((container_id = ? AND ifname = ? AND container_id <> '') OR (container_id = '' AND mac = ?))"
 
 
 def select(db: sqlite3.Connection, where: str, values: tuple[object, ...] = ()) -> Iterator[Lease]:
@@ -104,21 +106,15 @@ _WHERE = (
 )
 
 
-def stock(db: sqlite3.Connection, most: int) -> tuple[float | None, str, int]:
+def stock(db: sqlite3.Connection, pool: MainPool, most: int) -> tuple[float | None, str, int]:
     """When the source was heard, its name, how many pods the main pool serves, up to `most`."""
-    heard, source, free, mac, second = db.execute(_STOCK, (most,)).fetchone()
-    if second:
-        free = min(free, len(db.execute(f"{_FREE} LIMIT ?", (second, mac, most)).fetchall()))
-    return (float(heard) if heard else None), source or "", free
-
-
-_STOCK = (
-    "SELECT (SELECT value FROM meta WHERE key = 'refreshed'),"
-    " (SELECT value FROM meta WHERE key = 'source'),"
-    " (SELECT count(*) FROM (SELECT 1 FROM address a JOIN"
-    f" ({_MAIN_POOL}) USING (subnet, mac) WHERE a.listed AND NOT a.held LIMIT ?)),"
-    f" (SELECT mac FROM ({_MAIN_POOL})), (SELECT value FROM meta WHERE key = 'subnet6')"
-)
+    keys = "('refreshed', 'source')"
+    known = dict(db.execute(f"SELECT key, value FROM meta WHERE key IN {keys}").fetchall())
+    subnets = [one for one in (pool.subnet, pool.subnet6) if one]
+    query = f"{_FREE} LIMIT ?"
+    free = [len(db.execute(query, (one, pool.mac, most)).fetchall()) for one in subnets]
+    heard = known.get("refreshed")
+    return (float(heard) if heard else None), known.get("source") or "", min(free, default=0)
 
 
 def main_pool(db: sqlite3.Connection) -> MainPool:

@@ -2,11 +2,13 @@
 
 It asks nothing: the kernel's notifications of what others did wait in two sockets. They are there
 before the call that made the change has returned. Elements of sets are not told of: they come and
-go with pods. Source: rtnetlink(7), net/netfilter/nf_tables_api.c (nft_notify).
+go with pods, as other links do, of which a filter in the kernel lets nothing through.
+Source: rtnetlink(7), net/netfilter/nf_tables_api.c (nft_notify), linux/filter.h.
 """
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import socket
 import struct
@@ -29,6 +31,13 @@ _SETTINGS = range(80, 82)
 _INDEX = struct.Struct("=4xi")
 """ifinfomsg and ifaddrmsg have the index at the same place."""
 _NUMBER = struct.Struct("=i")
+_OF_LINKS = (16, 17, 20, 21)
+"""RTM_NEWLINK, RTM_DELLINK, RTM_NEWADDR, RTM_DELADDR."""
+_SO_ATTACH_FILTER = 26
+_KIND_AT, _INDEX_AT = 4, 20
+_LOAD_16, _LOAD_32, _EQUAL, _RETURN = 0x28, 0x20, 0x15, 0x06
+_ALL = 0xFFFFFFFF
+_INSTRUCTION = struct.Struct("=HBBI")
 _SUBSYSTEM = 10 << 8
 _OF_ELEMENTS = frozenset(_SUBSYSTEM | one for one in (12, 14, 15))
 """New and deleted elements, and the number of the generation that every transaction makes."""
@@ -42,14 +51,21 @@ class Watch:
         links = (_LINKS, *routes, _IPV4_SETTINGS)
         self._route = _Listener(namespace, socket.NETLINK_ROUTE, links)
         self._filter = _Listener(namespace, _NETFILTER, (_NFTABLES,))
+        self._followed: frozenset[int] = frozenset()
+        self.follow(())
 
-    def changed(self, indices: Collection[int]) -> bool:
+    def follow(self, indices: Collection[int]) -> None:
+        """From now on, changes to these links count. Raises KernelError."""
+        self._followed = frozenset((*indices, 0))
+        self._route.let_through(indices)
+
+    def changed(self) -> bool:
         """Since the last time, also when the kernel had to drop what it wanted to tell."""
         route, filtering = self._route.told(), self._filter.told()
         if route is None or filtering is None:
             return True
         return any(one.kind not in _OF_ELEMENTS for one in filtering) or any(
-            _link(one) in (*indices, 0) for one in route
+            _link(one) in self._followed for one in route
         )
 
     def close(self) -> None:
@@ -71,6 +87,18 @@ class _Listener(NetlinkSocket):
             ) from error
         self._socket.setblocking(False)
 
+    def let_through(self, indices: Collection[int]) -> None:
+        """Of links and their addresses only what concerns these. Raises KernelError."""
+        code = b"".join(_INSTRUCTION.pack(*one) for one in _program(indices))
+        room = ctypes.create_string_buffer(code)
+        program = struct.pack("@HP", len(code) // _INSTRUCTION.size, ctypes.addressof(room))
+        try:
+            self._socket.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
+        except OSError as error:
+            raise KernelError(
+                f"cannot filter what the kernel tells: {error.strerror}", errno=error.errno or 0
+            ) from error
+
     def told(self) -> list[Message] | None:
         """None: something was lost."""
         found: list[Message] = []
@@ -83,6 +111,19 @@ class _Listener(NetlinkSocket):
                 if error.errno == errno.ENOBUFS:
                     return None
                 raise
+
+
+def _program(indices: Collection[int]) -> list[tuple[int, int, int, int]]:
+    """Instructions: code, jump if true, jump if false, operand. One message is one packet here."""
+    others = len(_OF_LINKS) - 1
+    found = [(_LOAD_16, 0, 0, _KIND_AT)]
+    for at, kind in enumerate(_OF_LINKS):  # to the load of the index; after the last, to the next
+        found.append((_EQUAL, others - at + 1, 0, int.from_bytes(struct.pack("=H", kind), "big")))
+    found += [(_RETURN, 0, 0, _ALL), (_LOAD_32, 0, 0, _INDEX_AT)]
+    for at, index in enumerate(indices):  # to the last instruction
+        number = int.from_bytes(_NUMBER.pack(index), "big")
+        found.append((_EQUAL, len(indices) - at, 0, number))
+    return [*found, (_RETURN, 0, 0, 0), (_RETURN, 0, 0, _ALL)]
 
 
 def _link(one: Message) -> int:

@@ -66,6 +66,11 @@ def pod_mac(network_id: str, container_id: str, ifname: str) -> str:
     return digest.hex(":")
 
 
+def host_mac(mac: str) -> str:
+    """Of a pod's link on the host: known from the pod's, so that nobody need ask for it."""
+    return f"{int(mac[:2], 16) ^ 0x04:02x}{mac[2:]}"
+
+
 def node_wiring(uplink: Uplink, bridge: str, host_routed: tuple[str, ...] = ()) -> Wiring:
     """Bridge, MAC NAT, and the NIC's addresses and default route moved to the bridge.
 
@@ -105,7 +110,11 @@ def pod_wiring(uplink: Uplink, bridge: str, pod: PodNetwork) -> Wiring:
 def _pod_objects(uplink: Uplink, bridge: str, pod: PodNetwork) -> Iterator[KernelObject]:
     port = pod.host_link or host_veth_name(pod.network_id, pod.container_id, pod.ifname)
     yield Veth(
-        HOST, port, POD, pod.ifname, peer_mac=pod.mac, mtu=uplink.mtu, index=veth_index(pod.cidr)
+        *(HOST, port, POD, pod.ifname),
+        mac=host_mac(pod.mac) if pod.mac else None,
+        peer_mac=pod.mac,
+        mtu=uplink.mtu,
+        index=veth_index(pod.cidr),
     )
     yield no_router_advertisements(HOST, port)
     yield BridgePort(HOST, port, bridge, hairpin=True)

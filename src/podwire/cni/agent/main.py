@@ -25,6 +25,8 @@ from podwire.model.errors import PodwireError
 
 RECOVER_EVERY = 30.0
 _LAST_CALLS = 10.0
+_GARBAGE = (50_000, 10, 10)
+"""A call leaves some hundred objects, hardly one in a cycle: to look after each call is waste."""
 
 
 def main(
@@ -70,6 +72,7 @@ def run(settings: Settings, path: str, metrics_socket: str = "", metrics_port: i
     _background(_recover, work, ended)
     _background(_stay_watched, ended)
     gc.freeze()
+    gc.set_threshold(*_GARBAGE)
     notify("READY=1")
     server.serve()
     notify("STOPPING=1")

@@ -6,6 +6,7 @@ Source: Prometheus text exposition format 0.0.4. Must not know who calls.
 from __future__ import annotations
 
 import threading
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
@@ -21,7 +22,8 @@ class Metrics:
         self._calls: Counter[str] = Counter()
         self._errors: Counter[tuple[str, int]] = Counter()
         self._seconds: Counter[str] = Counter()
-        self._below: Counter[tuple[str, float]] = Counter()
+        self._within: Counter[tuple[str, int]] = Counter()
+        """Calls by verb and the number of their bucket, which the text adds up."""
 
     def count(self, verb: str, seconds: float, code: int = 0) -> None:
         """code: the CNI error's, 0 for success."""
@@ -31,7 +33,7 @@ class Metrics:
             self._seconds[verb] += micros
             if code:
                 self._errors[verb, code] += 1
-            self._below.update((verb, bound) for bound in BUCKETS if seconds <= bound)
+            self._within[verb, bisect_left(BUCKETS, seconds)] += 1
 
     def text(self, gauges: Mapping[str, tuple[str, float]]) -> str:
         """gauges: name -> (help, value), besides what was counted."""
@@ -48,8 +50,10 @@ class Metrics:
         name = "podwire_cni_duration_seconds"
         yield from _head(name, "histogram", "From a call's last byte to its answer.")
         for verb, count in sorted(self._calls.items()):
-            for bound in BUCKETS:
-                yield f'{name}_bucket{{verb="{verb}",le="{bound}"}} {self._below[verb, bound]}'
+            below = 0
+            for number, bound in enumerate(BUCKETS):
+                below += self._within[verb, number]
+                yield f'{name}_bucket{{verb="{verb}",le="{bound}"}} {below}'
             yield f'{name}_bucket{{verb="{verb}",le="+Inf"}} {count}'
             yield f'{name}_sum{{verb="{verb}"}} {self._seconds[verb] / 1e6}'
             yield f'{name}_count{{verb="{verb}"}} {count}'

@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 
 from podwire.kernel.netlink import NetlinkSocket
 from podwire.kernel.netns import NetNamespace
-from podwire.kernel.rtnetlink import Link
 from podwire.kernel.wire import addressing, filtering, links, proxies
 from podwire.kernel.wire.batch import Batch
 from podwire.kernel.wire.deletion import Deletion
@@ -33,7 +32,7 @@ from podwire.model.wiring import (
     Wiring,
 )
 
-__all__ = ["cut", "observe", "realise", "see_link", "unwire"]
+__all__ = ["cut", "observe", "realise", "unwire"]
 
 
 class _Hands(NamedTuple):
@@ -195,12 +194,6 @@ def observe(wanted: Wiring, places: Mapping[str, NetNamespace]) -> Wiring:
             _HANDS[type(one)].see(session, one) for one in wanted if session.has_place(one.place)
         )
         return Wiring.of(one for one in seen if one is not None)
-
-
-def see_link(place: NetNamespace, name: str) -> Link | None:
-    """One link as the kernel tells it."""
-    with Session({"": place}) as session:
-        return session.route("").link(name)
 
 
 def describe(one: KernelObject) -> str:
