@@ -24,7 +24,7 @@ SETTINGS = ("dns", "domain", "default-route", "llmnr", "mdns", "dnsovertls", "dn
 LinkDns = Mapping[str, list[str]]
 """By SETTINGS, the words that resolvectl prints for it and takes."""
 _SECONDS = 5.0
-_SETTLE_SECONDS = 3.0
+_SETTLE_SECONDS = 6.0
 _CREDENTIALS = struct.Struct("3i")
 
 

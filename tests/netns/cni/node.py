@@ -24,6 +24,7 @@ from podwire.kernel.netns import NetNamespace, call_libc
 from podwire.kernel.pods import WiredPod, wired_pods
 from podwire.kernel.rtnetlink import RtNetlink
 
+CLONE_FS = 0x200
 NIC_MAC = "00:0d:3a:8a:50:da"
 WAIT = 30.0
 """Seconds for what takes milliseconds on a machine that has nothing else to do."""
@@ -250,6 +251,7 @@ class Node:
             try:
                 if self.mounts:
                     with open(f"/proc/{self.mounts}/ns/mnt") as door:
+                        call_libc("unshare", CLONE_FS)  # a library may have made threads
                         call_libc("setns", door.fileno(), 0)
                 with self.netns.entered():
                     work()
