@@ -116,8 +116,7 @@ def _pod_objects(uplink: Uplink, bridge: str, pod: PodNetwork) -> Iterator[Kerne
         mtu=uplink.mtu,
         index=veth_index(pod.cidr),
     )
-    yield no_router_advertisements(HOST, port)
-    yield BridgePort(HOST, port, bridge, hairpin=True)
+    yield BridgePort(HOST, port, bridge, hairpin=True)  # a port hears no router advertisements
     yield Element(HOST, TABLE_FAMILY, TABLE_NAME, POD_MACS, pod.ip, pod.mac)
     yield Element(HOST, TABLE_FAMILY, TABLE_NAME, PORT_LOOPS, f"{port} . {port}")
     yield Neighbour(HOST, bridge, pod.ip, pod.mac)

@@ -190,7 +190,7 @@ HARMS: dict[str, tuple[type, tuple[str, ...], Harm]] = {
     "sysctl": (
         Sysctl,
         ("value",),
-        _in_host("sysctl", "-qw", "net/ipv6/conf/PORT/accept_ra=2"),
+        _in_host("sysctl", "-qw", f"net/ipv6/conf/{BRIDGE}/accept_ra=2"),
     ),
     "bridge deleted": (Bridge, (), _in_host("ip", "link", "del", BRIDGE)),
     "bridge's MAC": (

@@ -109,7 +109,6 @@ def test_pod_wiring() -> None:
     port = "azvb1f7346f51b"
     assert list(bridge_mode.pod_wiring(UPLINK, "azure0", POD)) == [
         Veth("host", port, "pod", "eth0", HOST_MAC, POD.mac, mtu=1500),
-        Sysctl("host", f"net/ipv6/conf/{port}/accept_ra", "0"),
         BridgePort("host", port, "azure0", hairpin=True),
         Element("host", "bridge", "azure-vnet", "pod_mac", "10.220.2.11", POD.mac),
         Element("host", "bridge", "azure-vnet", "loop", f"{port} . {port}"),
