@@ -13,7 +13,7 @@ from podwire.cli.output import output_option, print_json, print_table
 from podwire.cni.attachment import Attachment
 from podwire.cni.networklist import AZURE, CONF_DIR, NetworkList
 from podwire.cni.runtime import BIN_DIR, CACHE_DIR, Runtime
-from podwire.model.cni import CniError
+from podwire.model.cni_error import CniError
 from podwire.model.errors import InvalidInputError
 
 F = TypeVar("F", bound=Callable[..., Any])

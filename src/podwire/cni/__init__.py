@@ -14,16 +14,9 @@ if TYPE_CHECKING:
     from podwire.cni.delegate import call as call_plugin
     from podwire.cni.functions import plugin
     from podwire.cni.protocol import Plugin, serve
-    from podwire.model.cni import (
-        SUPPORTED,
-        CniError,
-        Dns,
-        Interface,
-        IpConfig,
-        PodRoute,
-        Request,
-        Result,
-    )
+    from podwire.model.cni import Request
+    from podwire.model.cni_error import SUPPORTED, CniError
+    from podwire.model.cni_result import Dns, Interface, IpConfig, PodRoute, Result
     from podwire.model.errors import PodwireError
 
 __all__ = [
@@ -41,12 +34,17 @@ __all__ = [
     "plugin",
     "serve",
 ]
-_ELSEWHERE = {
+_RESULTS = ("Dns", "Interface", "IpConfig", "PodRoute", "Result")
+_WHERE = {
+    "CniError": "podwire.model.cni_error:CniError",
     "Plugin": "podwire.cni.protocol:Plugin",
     "PodwireError": "podwire.model.errors:PodwireError",
+    "Request": "podwire.model.cni:Request",
+    "SUPPORTED": "podwire.model.cni_error:SUPPORTED",
     "call_plugin": "podwire.cni.delegate:call",
     "plugin": "podwire.cni.functions:plugin",
     "serve": "podwire.cni.protocol:serve",
+    **{name: f"podwire.model.cni_result:{name}" for name in _RESULTS},
 }
 
 
@@ -56,7 +54,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import importlib
 
-    module, _, original = _ELSEWHERE.get(name, f"podwire.model.cni:{name}").partition(":")
+    module, _, original = _WHERE[name].partition(":")
     value = getattr(importlib.import_module(module), original)
     globals()[name] = value
     return value

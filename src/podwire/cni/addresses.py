@@ -18,18 +18,9 @@ from podwire.ipam.lease import ATTACHED, OWN_IPAM, Glance, Holder, Lease
 from podwire.ipam.ledger import Ledger
 from podwire.ipam.source import Source
 from podwire.model.bridge_mode import DEFAULT_ROUTE
-from podwire.model.cni import (
-    DELEGATE_FAILED,
-    FAILED,
-    INVALID_CONFIG,
-    TRY_AGAIN,
-    CniError,
-    Dns,
-    IpConfig,
-    PodRoute,
-    Request,
-    Result,
-)
+from podwire.model.cni import Request
+from podwire.model.cni_error import DELEGATE_FAILED, FAILED, INVALID_CONFIG, TRY_AGAIN, CniError
+from podwire.model.cni_result import Dns, IpConfig, PodRoute, Result
 from podwire.model.dual_stack import DEFAULT_ROUTE6
 from podwire.model.errors import PodwireError, UnavailableError
 from podwire.model.vnet import WIRE_SERVER

@@ -31,7 +31,8 @@ from podwire.kernel.netns import NetNamespace
 from podwire.kernel.pods import wired_pods
 from podwire.kernel.wire import describe, observe
 from podwire.model.bridge_mode import HOST, POD, endpoint_id, host_veth_name, pod_mac
-from podwire.model.cni import (
+from podwire.model.cni import Request
+from podwire.model.cni_error import (
     CHECK_FAILED,
     FAILED,
     INVALID_CONFIG,
@@ -41,11 +42,8 @@ from podwire.model.cni import (
     TRY_AGAIN,
     UNKNOWN_CONTAINER,
     CniError,
-    Dns,
-    Interface,
-    Request,
-    Result,
 )
+from podwire.model.cni_result import Dns, Interface, Result
 from podwire.model.dual_stack import NEXT_HOP6
 from podwire.model.errors import KernelError, PodwireError
 from podwire.model.netconf import NetConf

@@ -22,7 +22,9 @@ from podwire.ipam.lease import ATTACHED, OWN_IPAM, Holder, Survivor
 from podwire.ipam.ledger import Ledger
 from podwire.kernel.netns import NetNamespace
 from podwire.kernel.pods import wired_pods
-from podwire.model.cni import UNKNOWN_CONTAINER, CniError, Request, Result
+from podwire.model.cni import Request
+from podwire.model.cni_error import UNKNOWN_CONTAINER, CniError
+from podwire.model.cni_result import Result
 from podwire.model.netconf import IpamConf
 
 

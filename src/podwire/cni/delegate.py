@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from podwire.cni import execute
-from podwire.model.cni import DELEGATE_FAILED, CniError, Request, Result
+from podwire.model.cni import Request
+from podwire.model.cni_error import DELEGATE_FAILED, CniError
+from podwire.model.cni_result import Result
 
 
 def call(

@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from podwire.model.cni import DELEGATE_FAILED, CniError
+from podwire.model.cni_error import DELEGATE_FAILED, CniError
 
 
 def find(plugin: str, path: str) -> str | None:

@@ -8,7 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from podwire.cni.protocol import serve
-from podwire.model.cni import Request, Result, check_version
+from podwire.model.cni import Request
+from podwire.model.cni_error import check_version
+from podwire.model.cni_result import Result
 
 Verb = Callable[[Request], None]
 

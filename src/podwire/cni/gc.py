@@ -11,7 +11,7 @@ from typing import Any
 from podwire.ipam.lease import ATTACHED, Lease
 from podwire.ipam.ledger import Ledger
 from podwire.model.bridge_mode import pod_mac
-from podwire.model.cni import FAILED, INVALID_CONFIG, CniError
+from podwire.model.cni_error import FAILED, INVALID_CONFIG, CniError
 from podwire.model.errors import PodwireError
 
 KEY = "cni.dev/valid-attachments"

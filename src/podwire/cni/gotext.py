@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from podwire.cni.narrate import go_mask
-from podwire.model.cni import IpConfig, PodRoute, Request, Result
+from podwire.model.cni import Request
+from podwire.model.cni_result import IpConfig, PodRoute, Result
 from podwire.model.netconf import NetConf
 
 

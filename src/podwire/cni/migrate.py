@@ -32,7 +32,8 @@ from podwire.kernel.netns import NetNamespace
 from podwire.kernel.pods import wired_pods
 from podwire.kernel.wire import describe, observe, realise, unwire
 from podwire.model.bridge_mode import HOST, POD, Uplink, pod_mac
-from podwire.model.cni import TRY_AGAIN, CniError, Request
+from podwire.model.cni import Request
+from podwire.model.cni_error import TRY_AGAIN, CniError
 from podwire.model.errors import InvalidInputError, KernelError, UnavailableError
 from podwire.model.netconf import NetConf
 from podwire.model.wiring import (

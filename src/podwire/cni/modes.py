@@ -17,7 +17,8 @@ from podwire.kernel.netns import NetNamespace
 from podwire.kernel.rtnetlink import RtNetlink
 from podwire.model import bridge_mode, transparent_mode
 from podwire.model.bridge_mode import PodNetwork, Uplink, host_veth_name
-from podwire.model.cni import INVALID_CONFIG, TRY_AGAIN, CniError, Request
+from podwire.model.cni import Request
+from podwire.model.cni_error import INVALID_CONFIG, TRY_AGAIN, CniError
 from podwire.model.wiring import Wiring
 
 BRIDGE, TRANSPARENT = "bridge", "transparent"

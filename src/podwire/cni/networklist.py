@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from podwire.model.cni import DEFAULT_VERSION, INCOMPATIBLE_VERSION, SUPPORTED, CniError
+from podwire.model.cni_error import DEFAULT_VERSION, INCOMPATIBLE_VERSION, SUPPORTED, CniError
 from podwire.model.errors import InvalidInputError
 
 CONF_DIR = "/etc/cni/net.d"

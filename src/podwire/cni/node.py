@@ -28,7 +28,7 @@ from podwire.kernel.rtnetlink import RtNetlink
 from podwire.kernel.uplink import find_uplink
 from podwire.kernel.wire import observe, realise, unwire
 from podwire.model.bridge_mode import HOST, Uplink
-from podwire.model.cni import NO_UPLINK, TRY_AGAIN, CniError
+from podwire.model.cni_error import NO_UPLINK, TRY_AGAIN, CniError
 from podwire.model.dual_stack import NEXT_HOP6
 from podwire.model.errors import KernelError, UnavailableError
 from podwire.model.netconf import NetConf

@@ -15,15 +15,9 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from podwire import __version__
-from podwire.model.cni import (
-    DECODE_FAILURE,
-    FAILED,
-    INTERNAL,
-    SUPPORTED,
-    CniError,
-    Request,
-    Result,
-)
+from podwire.model.cni import Request
+from podwire.model.cni_error import DECODE_FAILURE, FAILED, INTERNAL, SUPPORTED, CniError
+from podwire.model.cni_result import Result
 from podwire.model.errors import PodwireError
 
 LARGEST_STDIN = 4 << 20

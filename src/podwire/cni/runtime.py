@@ -18,14 +18,14 @@ from podwire.cni import libcni
 from podwire.cni.attachment import Attachment
 from podwire.cni.execute import execute, find
 from podwire.cni.networklist import NetworkList
-from podwire.model.cni import (
+from podwire.model.cni_error import (
     DELEGATE_FAILED,
     SUPPORTED,
     UNKNOWN_CONTAINER,
     UNSUPPORTED_FIELD,
     CniError,
-    Result,
 )
+from podwire.model.cni_result import Result
 from podwire.model.errors import InvalidInputError, PodwireError
 
 CACHE_DIR = "/run/podwire/cni"

@@ -13,7 +13,8 @@ from typing import Any
 from podwire.cni.settings import Settings
 from podwire.ipam.source import Source
 from podwire.ipam.wireserver import WireServer
-from podwire.model.cni import INVALID_CONFIG, INVALID_ENVIRONMENT, CniError, Request
+from podwire.model.cni import Request
+from podwire.model.cni_error import INVALID_CONFIG, INVALID_ENVIRONMENT, CniError
 from podwire.model.errors import InvalidInputError
 
 ENVIRONMENTS = ("azure", "mas", "fileIpam", "range")

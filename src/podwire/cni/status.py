@@ -11,7 +11,8 @@ from collections.abc import Callable
 from podwire.cni import delegate
 from podwire.ipam.lease import OWN_IPAM
 from podwire.ipam.ledger import Ledger
-from podwire.model.cni import LIMITED, NOT_AVAILABLE, CniError, Request
+from podwire.model.cni import Request
+from podwire.model.cni_error import LIMITED, NOT_AVAILABLE, CniError
 from podwire.model.errors import PodwireError
 
 

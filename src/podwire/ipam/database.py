@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from podwire.ipam.lock import locked
-from podwire.model.cni import IO_FAILURE, TRY_AGAIN, CniError
+from podwire.model.cni_error import IO_FAILURE, TRY_AGAIN, CniError
 from podwire.model.errors import UnavailableError
 
 T = TypeVar("T")

@@ -9,7 +9,7 @@ import os
 import sqlite3
 
 from podwire.ipam import rows
-from podwire.model.cni import NO_ADDRESS, CniError
+from podwire.model.cni_error import NO_ADDRESS, CniError
 
 
 def choose(

@@ -31,7 +31,7 @@ from podwire.ipam.lease import (
     own_id,
     own_start,
 )
-from podwire.model.cni import FAILED, TRY_AGAIN, CniError
+from podwire.model.cni_error import FAILED, TRY_AGAIN, CniError
 
 if TYPE_CHECKING:
     from podwire.ipam.source import Card

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from podwire.model.cni import IO_FAILURE, TRY_AGAIN, CniError
+from podwire.model.cni_error import IO_FAILURE, TRY_AGAIN, CniError
 
 _POLL = 0.005
 

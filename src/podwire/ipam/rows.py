@@ -21,7 +21,7 @@ from podwire.ipam.lease import (
     own_id,
     own_start,
 )
-from podwire.model.cni import FAILED, NO_ADDRESS, CniError
+from podwire.model.cni_error import FAILED, NO_ADDRESS, CniError
 
 if TYPE_CHECKING:
     from podwire.ipam.source import Card

@@ -12,15 +12,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from podwire.model.cni import (
-    DEFAULT_VERSION,
-    INVALID_CONFIG,
-    CniError,
-    Dns,
-    Result,
-    check_version,
-    valid_link_name,
-)
+from podwire.model.cni import valid_link_name
+from podwire.model.cni_error import DEFAULT_VERSION, INVALID_CONFIG, CniError, check_version
+from podwire.model.cni_result import Dns, Result
 
 MODES = ("tunnel", "bridge", "transparent", "transparent-vlan")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from podwire.cni import install as installer
-from podwire.model.cni import TRY_AGAIN
+from podwire.model.cni_error import TRY_AGAIN
 
 from .node import URL, Answer, Node, Pod, finish
 

@@ -12,7 +12,7 @@ import pytest
 
 from podwire.cni.networklist import NetworkList
 from podwire.cni.runtime import Attachment, Runtime
-from podwire.model.cni import CniError
+from podwire.model.cni_error import CniError
 
 from .node import CONFIG, WIRE_SERVER, Node, Pod, deliver_by_table, reach
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from podwire.cni.networklist import NetworkList
-from podwire.model.cni import CniError
+from podwire.model.cni_error import CniError
 from podwire.model.errors import InvalidInputError
 
 PLUGINS = [{"type": "a", "capabilities": {"portMappings": True, "bandwidth": False}, "x": 1}]

@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from podwire.cni.protocol import answer
-from podwire.model.cni import CniError, Request, Result
+from podwire.model.cni import Request
+from podwire.model.cni_error import CniError
+from podwire.model.cni_result import Result
 from podwire.model.errors import KernelError
 
 ENV = {"CNI_CONTAINERID": "c1", "CNI_NETNS": "/n", "CNI_IFNAME": "eth0", "CNI_PATH": "/opt"}

@@ -15,7 +15,8 @@ from podwire.ipam.ledger import Ledger
 from podwire.ipam.source import Card, SubnetAddresses
 from podwire.ipam.sources import AddressRange, InterfacesFile
 from podwire.ipam.wireserver import WireServer
-from podwire.model.cni import FAILED, INVALID_CONFIG, INVALID_ENVIRONMENT, CniError, Request
+from podwire.model.cni import Request
+from podwire.model.cni_error import FAILED, INVALID_CONFIG, INVALID_ENVIRONMENT, CniError
 
 SETTINGS = Settings(wire_server_url="http://127.0.0.1:1/x", interfaces_file="/some/where.json")
 

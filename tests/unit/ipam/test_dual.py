@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from podwire.ipam.lease import ATTACHED, Holder, Lease, Survivor
 from podwire.ipam.ledger import Ledger
 from podwire.ipam.source import Card, SubnetAddresses
-from podwire.model.cni import FAILED, NO_ADDRESS, CniError
+from podwire.model.cni_error import FAILED, NO_ADDRESS, CniError
 
 MAC, OTHER_MAC = "00:0d:3a:8a:50:da", "00:0d:3a:00:00:02"
 FOUR, SIX = "10.220.2.0/24", "2001:db8:2::/64"

@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from podwire.ipam.lease import ATTACHED, PENDING, RELEASING, Holder, Lease, Survivor
 from podwire.ipam.ledger import Ledger
 from podwire.ipam.source import Card, SubnetAddresses
-from podwire.model.cni import FAILED, NO_ADDRESS, TRY_AGAIN, CniError
+from podwire.model.cni_error import FAILED, NO_ADDRESS, TRY_AGAIN, CniError
 from podwire.model.errors import UnavailableError
 
 MAC, SUBNET = "00:0d:3a:8a:50:da", "10.220.2.0/24"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from podwire.ipam.lock import locked
-from podwire.model.cni import TRY_AGAIN, CniError
+from podwire.model.cni_error import TRY_AGAIN, CniError
 
 
 def test_the_second_waits_in_vain_and_hears_who_holds_it(tmp_path: Path) -> None:

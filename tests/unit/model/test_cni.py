@@ -7,20 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from podwire.model.cni import (
-    DECODE_FAILURE,
-    INVALID_ENVIRONMENT,
-    SUPPORTED,
-    CniError,
-    Dns,
-    Interface,
-    IpConfig,
-    PodRoute,
-    Request,
-    Result,
-    parse_args,
-    valid_link_name,
-)
+from podwire.model.cni import Request, parse_args, valid_link_name
+from podwire.model.cni_error import DECODE_FAILURE, INVALID_ENVIRONMENT, SUPPORTED, CniError
+from podwire.model.cni_result import Dns, Interface, IpConfig, PodRoute, Result
 
 ENV = {
     "CNI_COMMAND": "ADD",

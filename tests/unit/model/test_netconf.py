@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from podwire.model.cni import INCOMPATIBLE_VERSION, INVALID_CONFIG, CniError
+from podwire.model.cni_error import INCOMPATIBLE_VERSION, INVALID_CONFIG, CniError
 from podwire.model.netconf import NetConf
 
 SEED: dict[str, Any] = {

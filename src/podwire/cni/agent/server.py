@@ -15,7 +15,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from podwire.cni.agent.frame import BadFrameError, Call, answer_frame, read_call
-from podwire.model.cni import TRY_AGAIN, CniError
+from podwire.model.cni_error import TRY_AGAIN, CniError
 from podwire.model.errors import UnavailableError
 
 CALLS = 256
