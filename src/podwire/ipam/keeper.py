@@ -9,8 +9,9 @@ import sqlite3
 from collections.abc import Callable
 
 from podwire.ipam import rows
+from podwire.ipam.generation import generation
 from podwire.ipam.lease import Lease, Survivor
-from podwire.ipam.ledger import Ledger, generation
+from podwire.ipam.ledger import Ledger
 
 _POOL = (
     "SELECT p.subnet, p.gateway FROM address a"

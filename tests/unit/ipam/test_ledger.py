@@ -297,7 +297,7 @@ def test_another_boots_leases_are_forgotten(
     tmp_path: Path, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     attached(ledger, "a")
-    monkeypatch.setattr("podwire.ipam.ledger._boot_id", lambda: "another")
+    monkeypatch.setattr("podwire.ipam.generation._boot_id", lambda: "another")
     with Ledger.open(str(tmp_path)) as later:
         assert later.leases() == []
         assert later.wants_refresh()
@@ -307,7 +307,7 @@ def test_a_node_made_again_in_the_same_boot_starts_anew_but_anybody_may_read(
     tmp_path: Path, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     attached(ledger, "a")
-    monkeypatch.setattr("podwire.ipam.ledger._namespace_cookie", lambda: "another")
+    monkeypatch.setattr("podwire.ipam.generation._namespace_cookie", lambda: "another")
     with Ledger.open(str(tmp_path), create=False) as reader:
         assert [one.container_id for one in reader.leases()] == ["a"]
     with Ledger.open(str(tmp_path)) as anew:
