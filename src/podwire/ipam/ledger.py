@@ -35,7 +35,7 @@ FILE = "ledger.sqlite"
 
 
 class Ledger(Stock):
-    """The ledger of one node. One per process; not for several threads at a time."""
+    """The ledger of one node; any thread may ask it, one is in its file at a time."""
 
     @classmethod
     def open(
