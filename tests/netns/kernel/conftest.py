@@ -6,7 +6,7 @@ import os
 import re
 import subprocess
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 import pytest
@@ -151,8 +151,8 @@ def nic_wiring(node: str, addresses: int) -> Wiring:
     )
 
 
-@pytest.fixture
-def bare_lab() -> Iterator[Lab]:
+@contextmanager
+def built() -> Iterator[Lab]:
     """Fabric and two nodes whose NICs still hold their addresses; no bridge yet."""
     with ExitStack() as stack:
         fabric = stack.enter_context(NetNamespace.create())
@@ -170,6 +170,12 @@ def bare_lab() -> Iterator[Lab]:
             uplink = find_uplink(namespace, None, BRIDGE)
             wiring = bridge_mode.node_wiring(uplink, BRIDGE, (HOST_ROUTED,))
             lab.nodes[name] = Node(name, namespace, uplink, wiring, stack)
+        yield lab
+
+
+@pytest.fixture
+def bare_lab() -> Iterator[Lab]:
+    with built() as lab:
         yield lab
 
 
