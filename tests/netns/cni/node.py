@@ -320,17 +320,18 @@ def set_mode(node: Node, mode: str) -> None:
     path.write_text(json.dumps(document))
 
 
-def put_plugins(node: Node) -> None:
-    install(
-        Path("/"),
-        bin_dir=str(node.bin),
-        conf_dir=str(node.directory / "conf"),
-        lib_dir=str(node.directory / "lib"),
-        state_dir=node.settings.state_dir,
-        log_dir=node.settings.log_dir,
-        wire_server_url=URL,
-        cooling_seconds=node.settings.cooling_seconds,
-    )
+def put_plugins(node: Node, **given: Any) -> None:
+    """given: of `install`, beside or instead of what every test node has."""
+    usual = {
+        "bin_dir": str(node.bin),
+        "conf_dir": str(node.directory / "conf"),
+        "lib_dir": str(node.directory / "lib"),
+        "state_dir": node.settings.state_dir,
+        "log_dir": node.settings.log_dir,
+        "wire_server_url": URL,
+        "cooling_seconds": node.settings.cooling_seconds,
+    }
+    install(Path("/"), **{**usual, **given})
 
 
 def renew(node: Node) -> None:

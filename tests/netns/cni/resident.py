@@ -12,9 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from podwire.cni import shims
-from podwire.cni.install import install
 
-from .node import URL, WAIT, Node
+from .node import URL, WAIT, Node, put_plugins
 
 
 def socket_of(node: Node) -> Path:
@@ -23,20 +22,8 @@ def socket_of(node: Node) -> Path:
 
 def put_shims(node: Node, kind: str = "c", seconds: float = 10.0) -> None:
     """What the node's runtime executes from now on; it becomes the plugin after `seconds`."""
-    install(
-        Path("/"),
-        bin_dir=str(node.bin),
-        conf_dir=str(node.directory / "conf"),
-        lib_dir=str(node.directory / "lib"),
-        state_dir=node.settings.state_dir,
-        log_dir=node.settings.log_dir,
-        mode=node.mode,
-        wire_server_url=URL,
-        cooling_seconds=node.settings.cooling_seconds,
-        shim=kind,
-        socket=str(socket_of(node)),
-        agent_seconds=seconds,
-    )
+    socket = str(socket_of(node))
+    put_plugins(node, mode=node.mode, shim=kind, socket=socket, agent_seconds=seconds)
 
 
 def start_agent(node: Node) -> subprocess.Popen[bytes]:

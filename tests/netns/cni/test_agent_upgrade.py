@@ -6,28 +6,19 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 
 import pytest
 
 from podwire.cni import install as installer
+from podwire.cni.settings import COOLING_SECONDS
 from podwire.model.cni_error import TRY_AGAIN
 
-from .node import URL, Answer, Node, Pod, finish
+from .node import Answer, Node, Pod, finish, put_plugins
 
 
 def put(node: Node) -> None:
-    installer.install(
-        Path("/"),
-        bin_dir=str(node.bin),
-        conf_dir=str(node.directory / "conf"),
-        lib_dir=str(node.directory / "lib"),
-        state_dir=node.settings.state_dir,
-        log_dir=node.settings.log_dir,
-        wire_server_url=URL,
-        shim="auto",
-        socket=str(node.directory / "run/agent.sock"),
-    )
+    socket = str(node.directory / "run/agent.sock")
+    put_plugins(node, shim="auto", socket=socket, cooling_seconds=COOLING_SECONDS)
 
 
 @contextmanager

@@ -48,14 +48,14 @@ def _has_prefix_route(session: Session, want: Address, index: int) -> bool:
 
 
 def unmake_address(session: Session, want: Address) -> None:
-    index = _index(session, want)
+    index = session.find_index(want.place, want.link)
     if index is not None:
         door = session.route(want.place)
         unless_missing(lambda: door.delete_address(index, want.cidr))
 
 
 def see_address(session: Session, want: Address) -> Address | None:
-    index = _index(session, want)
+    index = session.find_index(want.place, want.link)
     if index is None:
         return None
     entries = session.route(want.place).addresses(index)
@@ -75,14 +75,14 @@ def make_route(session: Session, want: Route) -> None:
 
 
 def unmake_route(session: Session, want: Route) -> None:
-    index = _index(session, want)
+    index = session.find_index(want.place, want.link)
     if index is not None:
         door = session.route(want.place)
         unless_missing(lambda: door.delete_route(want.dst, index))
 
 
 def see_route(session: Session, want: Route) -> Route | None:
-    index = _index(session, want)
+    index = session.find_index(want.place, want.link)
     if index is None:
         return None
     family = socket.AF_INET6 if ":" in want.dst else socket.AF_INET
@@ -99,14 +99,14 @@ def make_neighbour(session: Session, want: Neighbour) -> None:
 
 
 def unmake_neighbour(session: Session, want: Neighbour) -> None:
-    index = _index(session, want)
+    index = session.find_index(want.place, want.link)
     if index is not None:
         door = session.route(want.place)
         unless_missing(lambda: door.delete_neighbour(index, want.ip))
 
 
 def see_neighbour(session: Session, want: Neighbour) -> Neighbour | None:
-    index = _index(session, want)
+    index = session.find_index(want.place, want.link)
     have = None if index is None else session.route(want.place).neighbour(index, want.ip)
     if have is None or not have.permanent:
         return None
@@ -136,8 +136,3 @@ def _needs_no_sysctl(session: Session, want: Sysctl) -> bool:
     if not want.name.startswith(_IPV6_SYSCTLS):
         return False
     return not sysctl.has_ipv6(session.namespace(want.place))
-
-
-def _index(session: Session, want: Address | Route | Neighbour) -> int | None:
-    """None when the place or the link is gone, and with it what was on the link."""
-    return session.find_index(want.place, want.link) if session.has_place(want.place) else None

@@ -12,17 +12,13 @@ def make_proxy(session: Session, want: NeighbourProxy) -> None:
 
 
 def unmake_proxy(session: Session, want: NeighbourProxy) -> None:
-    index = _index(session, want)
+    index = session.find_index(want.place, want.link)
     if index is not None:
         door = session.route(want.place)
         unless_missing(lambda: door.delete_proxy(index, want.ip))
 
 
 def see_proxy(session: Session, want: NeighbourProxy) -> NeighbourProxy | None:
-    index = _index(session, want)
+    index = session.find_index(want.place, want.link)
     found = index is not None and session.route(want.place).has_proxy(index, want.ip)
     return want if found else None
-
-
-def _index(session: Session, want: NeighbourProxy) -> int | None:
-    return session.find_index(want.place, want.link) if session.has_place(want.place) else None

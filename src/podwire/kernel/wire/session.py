@@ -105,7 +105,9 @@ class Session:
             door.indices.clear()
 
     def find_index(self, place: str, link: str) -> int | None:
-        """Index of a link; None when there is no such link."""
+        """Index of a link; None when there is no such link, or its place is gone with all in it."""
+        if not self.has_place(place):
+            return None
         try:
             return self.index(place, link)
         except KernelError as error:
