@@ -172,7 +172,8 @@ def test_the_status_of_everything_in_json(lab: LabHarness) -> None:
     assert [one["address"] for one in now["nodes"]] == ["10.220.2.4", "10.220.2.35", "10.220.2.66"]
     assert all(one["addresses"]["total"] == 30 for one in now["nodes"])
     names = {one["name"] for one in now["components"]}
-    assert {"etcd", "kube-apiserver", "kube-scheduler", "kube-controller-manager"} <= names
+    plane = {"etcd", "kube-apiserver", "kube-scheduler", "kube-controller-manager"}
+    assert {f"networklab.azurecni-cluster/{one}" for one in plane} <= names
     assert all(one["pid"] for one in now["components"])
 
 

@@ -54,7 +54,7 @@ def test_up_and_down_ten_times_leaves_the_machine_as_it_was(other: LabHarness) -
 
 def test_two_labs_at_once(lab: LabHarness, other: LabHarness) -> None:
     other.podwire("up", "--nodes", "2")
-    apis = {one.status()["cluster"]["api"] for one in (lab, other)}
+    apis = {one.status()["clusters"][0]["api"] for one in (lab, other)}
     assert len(apis) == 2
     assert len(other.pods("run=nginx")) >= 2
     vip = other.get("svc", "nginx")["spec"]["clusterIP"]
@@ -140,7 +140,7 @@ def test_a_second_up_changes_nothing_and_other_settings_are_refused(other: LabHa
     pids = {one["name"]: one["pid"] for one in other.status()["components"]}
     other.podwire("up", *BARE)
     assert pids == {one["name"]: one["pid"] for one in other.status()["components"]}
-    assert "node_count 3, asked 2" in other.podwire_refused("up", *BARE, "--nodes", "2")
+    assert "cluster.pools.0.count 3, asked 2" in other.podwire_refused("up", *BARE, "--nodes", "2")
 
 
 def test_what_dies_comes_back(other: LabHarness) -> None:
@@ -149,8 +149,8 @@ def test_what_dies_comes_back(other: LabHarness) -> None:
     for name in ("etcd", "kube-apiserver", "kube-scheduler"):
         _kill_component(other, name)
     node = other.nodes()[0]
-    _kill_component(other, f"{node}/containerd")
-    _kill_component(other, f"{node}/kubelet")
+    _kill_component(other, "containerd", node)
+    _kill_component(other, "kubelet", node)
     wait_for("the API answers", lambda: other.get("configmap", "kept"), 60)
     _kill_node(other, node)
     wait_for("all nodes ready", lambda: _ready(other) == 3, 90)
@@ -159,11 +159,16 @@ def test_what_dies_comes_back(other: LabHarness) -> None:
     wait_for("the service", lambda: other.on_node(node, f"curl -sS -m 5 http://{vip}/"), 90)
 
 
-def _kill_component(lab: LabHarness, name: str) -> None:
+def _kill_component(lab: LabHarness, name: str, owner: str = "") -> None:
     """SIGKILL it; `status` then shows another pid and one more restart."""
 
     def find() -> dict:
-        return next(one for one in lab.status()["components"] if one["name"] == name)
+        found = lab.status()["components"]
+        return next(
+            one
+            for one in found
+            if one["name"].startswith(owner) and one["name"].endswith(f"/{name}")
+        )
 
     before = find()
     _kill_inside(before["pid"])

@@ -159,7 +159,7 @@ def test_the_wire_server_and_imds_answer_the_node(lab: LabHarness) -> None:
 
 def test_the_machine_has_the_api_on_loopback_and_nothing_else(lab: LabHarness) -> None:
     """The VNet is the lab's own: the daemon listens on the machine's loopback only."""
-    api = lab.status()["cluster"]["api"]
+    api = lab.status()["clusters"][0]["api"]
     port = api.rpartition(":")[2]
     assert api.startswith("https://127.0.0.1:")
     listening = [line.split()[3] for line in run("ss", "-Htln").splitlines()]

@@ -28,7 +28,9 @@ def status(layout: LabLayout, output: str) -> None:
         print_json(now)
     else:
         _print(now)
-    if now["state"] != "running" or any(one["pid"] is None for one in now["components"]):
+    if now["state"] not in ("running", "empty") or any(
+        one["pid"] is None for one in now["components"]
+    ):
         raise SystemExit(3)
 
 
@@ -52,12 +54,14 @@ def _leases() -> list[Lease]:
 
 
 def _print(now: dict[str, Any]) -> None:
-    facts = now["cluster"]
     click.secho(f"lab {now['lab']}: {now['state']}", bold=True)
     if now["error"]:
         click.echo(f"error   {now['error']}")
-    if facts:
-        click.echo(f"cluster {facts['name']}, Kubernetes {facts['kubernetes']}, API {facts['api']}")
+    for one in now["clusters"]:
+        click.echo(
+            f"cluster {one['name']} ({one['state']}), Kubernetes {one['kubernetes']}, "
+            f"API {one['api']}"
+        )
     click.echo(f"logs    {now['logs']}\n")
     nodes = [
         (

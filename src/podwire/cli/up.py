@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cattrs
 import click
 
 from podwire.cli.options import lab_option
@@ -16,11 +17,13 @@ from podwire.cluster import user_kubeconfig
 from podwire.cluster.kubernetes_binaries import check_wish
 from podwire.cluster.pki import Pki
 from podwire.lab import control, preflight
-from podwire.lab.defaults import document_cluster
-from podwire.lab.store import Store, cluster_body
+from podwire.lab.defaults import document_cluster, document_vnet
+from podwire.lab.store import Store
 from podwire.model.aks_rules import check_cluster
 from podwire.model.cluster import ClusterSpec
 from podwire.model.layout import DEFAULT_LAB, LabLayout
+from podwire.model.node_pool import Pool
+from podwire.model.vnet import VNet
 
 
 @click.command()
@@ -49,8 +52,9 @@ def up(layout: LabLayout, workload: bool, **options: Any) -> None:
     Takes what it needs from the cache, else downloads or builds it once (minutes). A second `up`
     of a running lab changes nothing.
     """
-    spec = _spec(layout, options)
-    check_cluster(spec)
+    vnet = document_vnet(vnet_cidr=options["vnet_cidr"], subnet_cidr=options["subnet_cidr"])
+    spec = _spec(layout, vnet, options)
+    check_cluster(spec, vnet)
     check_wish(options["kubernetes_dir"], options["kubernetes_version"])
     preflight.check_root()
     preflight.check_resources(layout, spec.node_count)
@@ -59,16 +63,19 @@ def up(layout: LabLayout, workload: bool, **options: Any) -> None:
     user_kubeconfig.check(kubeconfig, lab=layout.name, context=spec.name, user=user)
     control.ensure_daemon(layout)
     wanted = {
-        "cluster": cluster_body(spec),
-        "kubernetes_dir": str(options["kubernetes_dir"] or ""),
-        "kubernetes_version": options["kubernetes_version"] or "",
+        "vnet": cattrs.unstructure(vnet),
+        "cluster": cattrs.unstructure(spec),
+        "kubernetes": {
+            "directory": str(options["kubernetes_dir"] or ""),
+            "version": options["kubernetes_version"] or "",
+        },
         "workload": workload,
     }
     with StepDisplay() as display:
         for event in control.request(layout, {"op": "up", "wanted": wanted}):
             display.show(event)
     _merge(layout, spec, kubeconfig, user)
-    _tell(layout, spec, workload)
+    _tell(layout, spec, vnet, workload)
 
 
 def _merge(layout: LabLayout, spec: ClusterSpec, path: Path, user: str) -> None:
@@ -77,43 +84,46 @@ def _merge(layout: LabLayout, spec: ClusterSpec, path: Path, user: str) -> None:
     A lab is in one kubeconfig at a time, the one of its latest `up`.
     """
     store = Store(layout.store)
-    old = store.get("setting", "merged")
-    store.put("setting", "merged", {"path": str(path)})
+    old = store.setting("merged")
+    store.put_setting("merged", {"path": str(path)})
     store.close()
     if old is not None and old["path"] != str(path):
         user_kubeconfig.remove(Path(old["path"]), lab=layout.name)
-    api = control.ask(layout, op="status")["cluster"]["api"]
-    admin = Pki(layout.pki).credential("admin")
+    api = _facts(layout, spec)["api"]
+    admin = Pki(layout.cluster(spec.key).pki).credential("admin")
     user_kubeconfig.merge(
         path, lab=layout.name, context=spec.name, user=user, server=api, credential=admin
     )
 
 
-def _spec(layout: LabLayout, options: dict[str, Any]) -> ClusterSpec:
-    spec = document_cluster(
-        layout.name, vnet_cidr=options["vnet_cidr"], subnet_cidr=options["subnet_cidr"]
-    )
+def _facts(layout: LabLayout, spec: ClusterSpec) -> dict[str, Any]:
+    clusters: list[dict[str, Any]] = control.ask(layout, op="status")["clusters"]
+    return next(one for one in clusters if one["name"] == spec.name)
+
+
+def _spec(layout: LabLayout, vnet: VNet, options: dict[str, Any]) -> ClusterSpec:
+    spec = document_cluster(layout.name, vnet)
     return replace(
         spec,
         name=options["cluster"] or spec.name,
         service_cidr=options["service_cidr"],
         dns_service_ip=options["dns_service_ip"],
-        node_count=options["nodes"],
-        max_pods=options["max_pods"],
+        pools=(Pool("nodepool1", options["nodes"], options["max_pods"]),),
     )
 
 
-def _tell(layout: LabLayout, spec: ClusterSpec, workload: bool) -> None:
+def _tell(layout: LabLayout, spec: ClusterSpec, vnet: VNet, workload: bool) -> None:
     """Fig. 1 of the document, as the real kubectl prints it, and what to type next."""
     status = control.ask(layout, op="status")
     if workload:
         for what in (["svc"], ["pods", "-o", "wide", "--sort-by=.spec.nodeName"]):
             click.echo(f"$ kubectl get {' '.join(what)}", err=True)
-            kubectl = [status["kubectl"], "--kubeconfig", status["admin_kubeconfig"]]
+            config = str(layout.cluster(spec.key).admin_kubeconfig)
+            kubectl = [status["kubectl"], "--kubeconfig", config]
             subprocess.run([*kubectl, "get", *what], check=False)
             click.echo("", err=True)
     ranges = [
-        ("subnet", spec.vnet.subnet(spec.subnet).prefix, "nodes and pods"),
+        ("subnet", vnet.subnet(spec.subnet).prefix, "nodes and pods"),
         ("services", spec.service_cidr, "services; they exist on the nodes only"),
     ]
     print_table(("RANGE", "CIDR", "WHO HAS IT"), ranges, err=True)
@@ -121,4 +131,7 @@ def _tell(layout: LabLayout, spec: ClusterSpec, workload: bool) -> None:
     click.echo("\nNext:", err=True)
     click.echo(f'  eval "$({sys.argv[0]} env{name})"', err=True)
     click.echo("  kubectl get nodes -o wide", err=True)
-    click.echo(f"  podwire node shell {spec.node_name(0)}   # then: brctl show", err=True)
+    click.echo(
+        f"  podwire node shell {spec.node_name(spec.pools[0].name, 0)}   # then: brctl show",
+        err=True,
+    )

@@ -13,6 +13,7 @@ from podwire.cluster.api_client import ApiClient, Object
 from podwire.cluster.pki import KUBELET_CLIENT_USER
 from podwire.model.cluster import ClusterSpec
 from podwire.model.errors import ApiError, InvalidInputError, UnavailableError
+from podwire.model.node_pool import Pool
 
 _POLL = 0.1
 
@@ -70,13 +71,13 @@ def _group_path(version: str) -> str:
     return f"/apis/{version}" if "/" in version else f"/api/{version}"
 
 
-def node_labels(spec: ClusterSpec, vm_size: str = "Standard_DS2_v2") -> dict[str, str]:
+def node_labels(spec: ClusterSpec, pool: Pool) -> dict[str, str]:
     """The labels of a node of the cluster's pool, as AKS sets them (zone 0: no zones)."""
-    size, region, zone = vm_size, spec.location, "0"
+    size, region, zone = pool.vm_size, spec.location, "0"
     return {
-        "agentpool": spec.pool,
+        "agentpool": pool.name,
         "kubernetes.azure.com/cluster": spec.node_resource_group[:63].rstrip("-_."),
-        "kubernetes.azure.com/mode": "system",
+        "kubernetes.azure.com/mode": pool.mode.lower(),
         "kubernetes.azure.com/role": "agent",
         "kubernetes.io/role": "agent",
         "node.kubernetes.io/instance-type": size,

@@ -18,12 +18,10 @@ from podwire.cluster.api_client import ApiClient
 from podwire.cluster.kubeconfig import kubeconfig, write_kubeconfig
 from podwire.cluster.pki import Pki
 from podwire.kernel.process import Program, Running, Supervisor, log_tail
-from podwire.model.cluster import API_ADDRESS, API_PORT, CLUSTER_DOMAIN, ClusterSpec
+from podwire.model.cluster import API_PORT, CLUSTER_DOMAIN, ClusterSpec
 from podwire.model.errors import PodwireError, ProcessError, UnavailableError
-from podwire.model.layout import LabLayout
+from podwire.model.layout import ClusterLayout
 
-API_URL = f"https://{API_ADDRESS}:{API_PORT}"
-"""The API server as nodes and pods reach it."""
 _ETCD_CLIENT = "https://127.0.0.1:2379"
 _ETCD_PEER = "https://127.0.0.1:2380"
 _ISSUER = f"https://kubernetes.default.svc.{CLUSTER_DOMAIN}"
@@ -48,8 +46,9 @@ class Binaries(Protocol):
 class _Place:
     """What all four programs are told: where they run and where their files are."""
 
-    layout: LabLayout
+    layout: ClusterLayout
     pki: Pki
+    address: str
     netns: str
     cgroups: tuple[Path, ...]
 
@@ -58,6 +57,7 @@ class _Place:
             name=name,
             argv=(str(executable), *flags),
             log=self.layout.log(name),
+            node=self.layout.directory,
             env=_ENV,
             netns=self.netns,
             cgroups=self.cgroups,
@@ -69,16 +69,17 @@ def control_plane_programs(
     binaries: Binaries,
     etcd: Path,
     pki: Pki,
-    layout: LabLayout,
+    layout: ClusterLayout,
+    address: str,
     netns: str,
     cgroups: Sequence[Path] = (),
 ) -> tuple[Program, ...]:
     """The four programs, in the order in which `start_control_plane` starts them.
 
-    etcd: its executable; netns: path of the network namespace, with API_ADDRESS on its eth0.
+    etcd: its executable; netns: path of the network namespace, with `address` on its eth0.
     `prepare_control_plane` must have run.
     """
-    place = _Place(layout, pki, netns, tuple(cgroups))
+    place = _Place(layout, pki, address, netns, tuple(cgroups))
     old = _minor(binaries.version) < 23
     return (
         _etcd(place, etcd),
@@ -88,13 +89,20 @@ def control_plane_programs(
     )
 
 
-def prepare_control_plane(pki: Pki, layout: LabLayout) -> None:
+def api_url(address: str) -> str:
+    """The API server as nodes and pods reach it."""
+    return f"https://{address}:{API_PORT}"
+
+
+def prepare_control_plane(pki: Pki, layout: ClusterLayout, address: str) -> None:
     """Write what the programs read besides certificates: two kubeconfigs, etcd's directory."""
     directory = layout.control_plane
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     (directory / "etcd").mkdir(mode=0o700, exist_ok=True)
     for name in ("controller-manager", "scheduler"):
-        config = kubeconfig(API_URL, pki.credential(name), user=f"system:kube-{name}", embed=False)
+        config = kubeconfig(
+            api_url(address), pki.credential(name), user=f"system:kube-{name}", embed=False
+        )
         write_kubeconfig(directory / f"{name}.kubeconfig", config)
 
 
@@ -132,7 +140,7 @@ def _apiserver(place: _Place, executable: Path, spec: ClusterSpec) -> Program:
         executable,
         "--bind-address=0.0.0.0",
         f"--secure-port={API_PORT}",
-        f"--advertise-address={API_ADDRESS}",
+        f"--advertise-address={place.address}",
         f"--service-cluster-ip-range={spec.service_cidr}",
         "--allow-privileged=true",
         "--authorization-mode=Node,RBAC",

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from podwire.cluster.containerd import program_link
-from podwire.cluster.control_plane import API_URL
+from podwire.cluster.control_plane import api_url
 from podwire.cluster.kubeconfig import kubeconfig, to_yaml
 from podwire.cluster.node import Node
 from podwire.cluster.node_root import File, Step
@@ -46,8 +46,10 @@ def kube_proxy_config(node: str, cluster_cidr: str) -> dict[str, Any]:
     }
 
 
-def kube_proxy_kubeconfig(pki: Pki) -> str:
-    config = kubeconfig(API_URL, pki.credential("kube-proxy"), user="system:kube-proxy")
+def kube_proxy_kubeconfig(pki: Pki, api_address: str) -> str:
+    config = kubeconfig(
+        api_url(api_address), pki.credential("kube-proxy"), user="system:kube-proxy"
+    )
     return to_yaml(config).decode()
 
 

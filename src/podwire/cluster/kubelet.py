@@ -16,7 +16,7 @@ import yaml
 
 from podwire.cluster import bootstrap
 from podwire.cluster.containerd import SOCKET, program_link
-from podwire.cluster.control_plane import API_URL
+from podwire.cluster.control_plane import api_url
 from podwire.cluster.kubeconfig import kubeconfig, to_yaml
 from podwire.cluster.node import Node
 from podwire.cluster.node_root import Directory, File, Step
@@ -24,6 +24,7 @@ from podwire.cluster.pki import Pki
 from podwire.kernel.process import Program
 from podwire.model.cluster import CLUSTER_DOMAIN, ClusterSpec
 from podwire.model.errors import InvalidInputError
+from podwire.model.node_pool import Pool
 
 CONFIG = "/etc/kubernetes/kubelet.yaml"
 KUBECONFIG = "/etc/kubernetes/kubelet.kubeconfig"
@@ -79,10 +80,10 @@ class KubeletSecrets:
     key: str = field(repr=False)
 
     @classmethod
-    def of(cls, pki: Pki, node: str) -> KubeletSecrets:
+    def of(cls, pki: Pki, node: str, api_address: str) -> KubeletSecrets:
         """Read them; `pki.ensure_node` has made them."""
         user = f"system:node:{node}"
-        config = kubeconfig(API_URL, pki.kubelet_client(node), user=user, embed=True)
+        config = kubeconfig(api_url(api_address), pki.kubelet_client(node), user=user, embed=True)
         server = pki.kubelet_server(node)
         return cls(
             to_yaml(config).decode(),
@@ -92,10 +93,10 @@ class KubeletSecrets:
         )
 
 
-def node_labels(spec: ClusterSpec) -> dict[str, str]:
+def node_labels(spec: ClusterSpec, pool: Pool) -> dict[str, str]:
     """Those labels of an AKS node that its kubelet may set itself, so that the node has them from
     its registration on; the others are given through the API."""
-    return {key: value for key, value in bootstrap.node_labels(spec).items() if _may_set(key)}
+    return {key: value for key, value in bootstrap.node_labels(spec, pool).items() if _may_set(key)}
 
 
 def _may_set(label: str) -> bool:

@@ -1,4 +1,4 @@
-"""The certificates of one lab cluster: who needs which, signed by whom.
+"""The certificates of one cluster: who needs which, signed by whom.
 
 Three authorities, so that no certificate opens a door that it was not made for: the cluster's
 (API server, kubelets, people), etcd's, and the front proxy's (aggregated APIs). Kubelets hold
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from podwire.cluster.certificates import Authority, Leaf, ensure_key_pair
-from podwire.model.cluster import API_ADDRESS, CLUSTER_DOMAIN, ClusterSpec
+from podwire.model.cluster import CLUSTER_DOMAIN, ClusterSpec
 
 KUBELET_CLIENT_USER = "kube-apiserver-kubelet-client"
 """As whom the API server talks to kubelets (logs, exec, port-forward)."""
@@ -38,11 +38,15 @@ class Pki:
 
     @classmethod
     def ensure(
-        cls, directory: Path, spec: ClusterSpec, nodes: Mapping[str, str] | None = None
+        cls,
+        directory: Path,
+        spec: ClusterSpec,
+        api_address: str,
+        nodes: Mapping[str, str] | None = None,
     ) -> Pki:
         """Make what is missing, expired within 30 days, damaged, or has other names than wanted.
 
-        nodes: node name to its primary IPv4 address.
+        api_address: the API server's; nodes: node name to its primary IPv4 address.
         """
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         directory.chmod(0o700)
@@ -50,7 +54,7 @@ class Pki:
         cluster = pki._authority(spec, _CLUSTER)
         etcd = pki._authority(spec, _ETCD)
         front_proxy = pki._authority(spec, _FRONT_PROXY)
-        leaves = ((cluster, cluster_leaves(spec)), (etcd, etcd_leaves()))
+        leaves = ((cluster, cluster_leaves(spec, api_address)), (etcd, etcd_leaves()))
         for authority, wanted in (*leaves, (front_proxy, front_proxy_leaves())):
             for leaf in wanted:
                 authority.ensure_leaf(leaf)
@@ -116,10 +120,10 @@ class Pki:
         return self.credential(f"kubelet-server-{node}")
 
 
-def cluster_leaves(spec: ClusterSpec) -> tuple[Leaf, ...]:
+def cluster_leaves(spec: ClusterSpec, api_address: str) -> tuple[Leaf, ...]:
     """What the cluster's authority signs, nodes aside."""
     return (
-        _apiserver(spec),
+        _apiserver(spec, api_address),
         Leaf("apiserver-kubelet-client", KUBELET_CLIENT_USER, client=True),
         _component("controller-manager"),
         _component("scheduler"),
@@ -128,10 +132,10 @@ def cluster_leaves(spec: ClusterSpec) -> tuple[Leaf, ...]:
     )
 
 
-def _apiserver(spec: ClusterSpec) -> Leaf:
+def _apiserver(spec: ClusterSpec, api_address: str) -> Leaf:
     service = ("kubernetes", "kubernetes.default", "kubernetes.default.svc")
     dns = (*service, f"kubernetes.default.svc.{CLUSTER_DOMAIN}", "localhost", spec.api_fqdn)
-    ips = ("127.0.0.1", API_ADDRESS, spec.service_ip)
+    ips = ("127.0.0.1", api_address, spec.service_ip)
     return Leaf("apiserver", "kube-apiserver", dns=dns, ips=ips, server=True)
 
 

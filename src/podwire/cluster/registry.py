@@ -35,8 +35,12 @@ def registry_program(
     log: Path,
     netns: str | None = None,
     progress: Progress = silent,
+    *,
+    owner: str = "",
 ) -> Program:
     """The lab's registry, which serves `images`, read only, at `address`:`port` alone.
+
+    owner: whose it is, when there are several.
 
     Raises UnavailableError when docker-registry is not to be had.
     """
@@ -48,7 +52,7 @@ def registry_program(
     config = _config(cache, storage, {"addr": f"{address}:{port}"})
     # A clean environment: REGISTRY_* variables of the user's would override the configuration.
     argv = (*_CLEAN, str(binary), "serve", str(config))
-    return Program("registry", argv, log, netns=netns)
+    return Program("registry", argv, log, node=owner, netns=netns)
 
 
 def mirror_program(
@@ -58,6 +62,7 @@ def mirror_program(
     *,
     upstream: str = DOCKER_HUB,
     progress: Progress = silent,
+    owner: str = "",
 ) -> Program:
     """A pull-through mirror of `upstream` at the unix socket `socket`, in the machine's network.
 
@@ -71,7 +76,7 @@ def mirror_program(
     http = {"net": "unix", "addr": str(socket)}
     config = _config(cache, storage, http, proxy={"remoteurl": upstream})
     argv = ("/bin/sh", "-c", _SERVE_SOCKET, "sh", str(binary), str(socket), str(config))
-    return Program("mirror", argv, log)
+    return Program("mirror", argv, log, node=owner)
 
 
 def registry_binary(cache: Path, progress: Progress = silent) -> Path:

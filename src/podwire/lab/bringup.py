@@ -1,82 +1,122 @@
-"""The way up: which steps make a lab, and which need which. What a step does is in `Builder`.
-
-Each step is idempotent, so that a daemon that starts again over an old store goes the same way.
-"""
+"""Which steps make a cluster as it shall be, and which need which. What a step does: `building`."""
 
 from __future__ import annotations
 
-import asyncio
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterable
 
-from podwire.lab.builder import Builder
-from podwire.lab.lab import Lab
+from podwire.lab.building import Builder
+from podwire.lab.cluster import Cluster
+from podwire.lab.nics import Member, members
 from podwire.lab.steps import Emit, Step, carry_out
-from podwire.model.errors import PodwireError
+from podwire.model.progress import Progress
 
 
-async def bring_up(lab: Lab, wanted: dict[str, Any], emit: Emit) -> None:
-    """Make the lab as wanted.
+async def converge(cluster: Cluster, emit: Emit) -> None:
+    """Make the cluster as the store has it: all of it, the nodes that are missing, or without
+    those that are too many.
 
-    Raises StepFailedError; nothing of the lab runs then, and the next `up` starts afresh.
+    Raises StepFailedError.
     """
-    lab.state = "starting"
-    builder = Builder(lab, wanted)
-    try:
-        await carry_out(steps(builder), emit)
-    except (PodwireError, asyncio.CancelledError):
-        lab.state = "failed"
-        await lab.end_parts()
-        raise
-    for node in lab.parts.nodes.values():
-        node.watch()
-    lab.state = "running"
+    await carry_out(steps(Builder(cluster)), emit)
 
 
 def steps(builder: Builder) -> list[Step]:
-    """All steps; their order is what each one needs."""
-    found = [
-        Step("machine", "Look at this machine", builder.machine),
-        Step("packages", "Daemons from Debian packages", builder.packages, ("machine",)),
-        Step("kubernetes", "Kubernetes programs", builder.kubernetes, ("machine",)),
-        Step("images", "Container images", builder.images, ("packages",)),
-        Step("hub", "Is there a registry?", builder.hub),
-        Step("vnet", "VNet: fabric, wire server, IMDS, DNS", builder.vnet, ("machine",)),
-        Step("registry", "Image registry", builder.registry, ("images", "vnet", "packages", "hub")),
-        Step("pki", "Certificates", builder.certificates),
+    """Everything that is not so yet."""
+    cluster = builder.cluster
+    wanted = {one.nic.name: one for one in members(cluster.site.store, cluster.spec)}
+    missing = [one for name, one in wanted.items() if name not in cluster.nodes]
+    surplus = [name for name in cluster.nodes if name not in wanted]
+    found = [Step("pki", "Certificates", builder.certificates)] if missing else []
+    fresh = cluster.api is None
+    if fresh:
+        found = [*found, *_first_steps(builder)]
+    for one in missing:
+        found += node_steps(builder, one)
+    ready = tuple(f"{one.nic.name}-ready" for one in missing)
+    if fresh:
+        found += _last_steps(builder, ready)
+    for name in surplus:
+        found.append(_leave(builder, name, ready))
+    return _only_known_needs(found)
+
+
+def _first_steps(builder: Builder) -> list[Step]:
+    network = builder.network
+    return [
+        *builder.materials.steps(),
+        Step("vnet", "VNet: fabric, wire server, IMDS, DNS", network.start, ("machine",)),
+        Step(
+            "registry",
+            "Image registry",
+            network.serve_images,
+            ("images", "vnet", "packages", "hub"),
+        ),
         Step(
             "control-plane",
             "Control plane: etcd, API server, scheduler, controllers",
             builder.control_plane,
             ("kubernetes", "packages", "vnet", "pki"),
         ),
-        Step("cluster", "Roles, DNS, kubeconfig", builder.cluster, ("control-plane",)),
+        Step("cluster", "Roles, DNS, kubeconfig", builder.bootstrap, ("control-plane",)),
     ]
-    ready = []
-    for number, name in enumerate(builder.node_names):
-        found += _node_steps(builder, number, name)
-        ready.append(f"node-{number}-ready")
-    found.append(Step("dns", "Cluster DNS answers", builder.dns, (*ready, "cluster")))
-    if builder.wants_workload:
-        needs = (*ready, "cluster")
+
+
+def _last_steps(builder: Builder, ready: tuple[str, ...]) -> list[Step]:
+    needs = (*ready, "cluster")
+    found = [Step("dns", "Cluster DNS answers", builder.dns, needs)] if ready else []
+    if builder.cluster.wanted.workload and ready:
         found.append(Step("workload", "The document's nginx", builder.workload, needs))
     return found
 
 
-def _node_steps(builder: Builder, number: int, name: str) -> list[Step]:
-    async def boot(_: object) -> None:
-        await builder.boot_node(number)
-
-    async def join(_: object) -> None:
-        await builder.join_node(number)
-
-    async def ready(_: object) -> None:
-        await builder.node_ready(number)
-
-    base = f"node-{number}"
+def node_steps(builder: Builder, member: Member) -> list[Step]:
+    """From nothing to Ready; the last step is named NAME-ready."""
+    name = member.nic.name
     needs = ("packages", "kubernetes", "vnet", "pki", "hub")
-    joined = (f"{base}-join", "cluster", "registry")
     return [
-        Step(base, f"Node {name}: namespaces, eth0, containerd", boot, needs),
-        Step(f"{base}-join", f"Node {name}: kubelet, kube-proxy", join, (base, "control-plane")),
-        Step(f"{base}-ready", f"Node {name}: Ready", ready, joined),
+        _step(name, f"Node {name}: namespaces, eth0, containerd", builder.boot_node, member, needs),
+        _step(
+            f"{name}-join",
+            f"Node {name}: kubelet, kube-proxy",
+            builder.join_node,
+            member,
+            (name, "control-plane"),
+        ),
+        _step(
+            f"{name}-ready",
+            f"Node {name}: Ready",
+            builder.node_ready,
+            member,
+            (f"{name}-join", "cluster", "registry"),
+        ),
+    ]
+
+
+def _step(
+    name: str,
+    title: str,
+    run: Callable[[Member], Awaitable[None]],
+    member: Member,
+    needs: tuple[str, ...],
+) -> Step:
+    async def act(_: Progress) -> None:
+        await run(member)
+
+    return Step(name, title, act, needs)
+
+
+def _leave(builder: Builder, name: str, needs: tuple[str, ...]) -> Step:
+    async def act(_: Progress) -> None:
+        await builder.remove_node(name)
+
+    return Step(f"{name}-leave", f"Node {name}: drained, removed", act, needs)
+
+
+def _only_known_needs(found: Iterable[Step]) -> list[Step]:
+    """What is done already needs no step, and nobody has to wait for it."""
+    have = list(found)
+    names = {one.name for one in have}
+    return [
+        Step(one.name, one.title, one.run, tuple(need for need in one.needs if need in names))
+        for one in have
     ]

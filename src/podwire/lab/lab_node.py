@@ -61,13 +61,15 @@ class LabNode:
         self.state = "running"
         self._watch = asyncio.create_task(self._keep())
 
-    async def end(self) -> None:
-        """Shut the node down for good."""
+    async def end(self, *, keep_disk: bool = False) -> None:
+        """Shut the node down for good. keep_disk: a node of the same name boots with it again."""
         if self._watch is not None:
             self._watch.cancel()
             await asyncio.gather(self._watch, return_exceptions=True)
         await self._shut()
-        await self.node.destroy()
+        self.state = "down"
+        if not keep_disk:
+            await self.node.destroy()
 
     async def _keep(self) -> None:
         while True:

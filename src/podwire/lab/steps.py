@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from typing import Any, TypeAlias
 
@@ -72,14 +73,30 @@ def _first(group: BaseExceptionGroup[PodwireError]) -> PodwireError:
     return _first(first) if isinstance(first, BaseExceptionGroup) else first
 
 
+@asynccontextmanager
+async def one_step(emit: Emit, name: str, title: str) -> AsyncIterator[None]:
+    """Tell of the block as of a step. Raises what the block raises, after having told so."""
+    begun = time.monotonic()
+    emit(StepEvent(name, title, "started"))
+    try:
+        yield
+    except (PodwireError, OSError) as error:
+        emit(StepEvent(name, title, "failed", str(error), None, _since(begun)))
+        raise
+    emit(StepEvent(name, title, "done", "", None, _since(begun)))
+
+
+def _since(begun: float) -> float:
+    return round(time.monotonic() - begun, 3)
+
+
 async def _run(step: Step, done: dict[str, asyncio.Event], emit: Emit) -> None:
     for need in step.needs:
         await done[need].wait()
     begun = time.monotonic()
 
     def tell(state: str, text: str = "", fraction: float | None = None) -> None:
-        seconds = round(time.monotonic() - begun, 3)
-        emit(StepEvent(step.name, step.title, state, text, fraction, seconds))
+        emit(StepEvent(step.name, step.title, state, text, fraction, _since(begun)))
 
     tell("started")
     try:

@@ -1,6 +1,6 @@
 """The lab's desired resources, typed rows in sqlite: what is in here is what shall be.
 
-`up` writes the document's resources, `down` writes nothing. A restarted daemon finds them here.
+Whoever wants the lab to be different writes here first. A restarted daemon finds it all again.
 """
 
 from __future__ import annotations
@@ -9,23 +9,54 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import cattrs
+
+from podwire.lab.instances import Instances
 from podwire.model.cluster import ClusterSpec
 from podwire.model.errors import PodwireError
-from podwire.model.vnet import Nic, Subnet, VNet
+from podwire.model.vnet import Nic, VNet
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS resource (
     kind TEXT NOT NULL, name TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY (kind, name)
 ) WITHOUT ROWID
 """
+_Value = TypeVar("_Value")
+
+
+@dataclass(frozen=True, slots=True)
+class WantedCluster:
+    """stopped: its machines shall be off; workload: it shall run the document's nginx."""
+
+    spec: ClusterSpec
+    stopped: bool = False
+    workload: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PluggedNic:
+    """A NIC and the key of its VNet; cluster: the key of whose it is."""
+
+    nic: Nic
+    vnet: str
+    cluster: str
+
+
+KINDS: dict[type[Any], str] = {
+    VNet: "vnet",
+    WantedCluster: "cluster",
+    Instances: "pool",
+    PluggedNic: "nic",
+}
+"""What has a type; rows of kind "setting" are free JSON."""
 
 
 class Store:
-    """One row per resource: kind ("cluster", "nic", "setting"), name, JSON body."""
+    """One row per resource: kind, name, JSON body."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -52,38 +83,40 @@ class Store:
             raise
         self._db.execute("COMMIT")
 
-    def put(self, kind: str, name: str, body: dict[str, Any]) -> None:
+    def put(self, name: str, value: Any) -> None:
+        """value: of one of the types in KINDS."""
+        self._put(KINDS[type(value)], name, cattrs.unstructure(value))
+
+    def get(self, kind: type[_Value], name: str) -> _Value | None:
+        body = self._get(KINDS[kind], name)
+        return None if body is None else cattrs.structure(body, kind)
+
+    def all(self, kind: type[_Value]) -> dict[str, _Value]:
+        """By name, in the order of names."""
+        query = "SELECT name, body FROM resource WHERE kind = ? ORDER BY name"
+        rows = self._db.execute(query, (KINDS[kind],))
+        return {name: cattrs.structure(json.loads(body), kind) for name, body in rows}
+
+    def delete(self, kind: type[Any], name: str) -> None:
+        self._delete(KINDS[kind], name)
+
+    def setting(self, name: str) -> dict[str, Any] | None:
+        return self._get("setting", name)
+
+    def put_setting(self, name: str, body: dict[str, Any]) -> None:
+        self._put("setting", name, body)
+
+    def delete_setting(self, name: str) -> None:
+        self._delete("setting", name)
+
+    def _put(self, kind: str, name: str, body: dict[str, Any]) -> None:
         row = (kind, name, json.dumps(body, sort_keys=True))
         self._db.execute("INSERT OR REPLACE INTO resource VALUES (?, ?, ?)", row)
 
-    def get(self, kind: str, name: str) -> dict[str, Any] | None:
+    def _get(self, kind: str, name: str) -> dict[str, Any] | None:
         query = "SELECT body FROM resource WHERE kind = ? AND name = ?"
         row = self._db.execute(query, (kind, name)).fetchone()
         return json.loads(row[0]) if row else None
 
-    def all(self, kind: str) -> dict[str, dict[str, Any]]:
-        query = "SELECT name, body FROM resource WHERE kind = ? ORDER BY name"
-        return {name: json.loads(body) for name, body in self._db.execute(query, (kind,))}
-
-    def delete(self, kind: str, name: str) -> None:
+    def _delete(self, kind: str, name: str) -> None:
         self._db.execute("DELETE FROM resource WHERE kind = ? AND name = ?", (kind, name))
-
-
-def cluster_body(spec: ClusterSpec) -> dict[str, Any]:
-    return asdict(spec)
-
-
-def cluster_from(body: dict[str, Any]) -> ClusterSpec:
-    vnet = body["vnet"]
-    subnets = tuple(Subnet(**one) for one in vnet["subnets"])
-    return ClusterSpec(
-        **{
-            **body,
-            "vnet": VNet(**{**vnet, "prefixes": tuple(vnet["prefixes"]), "subnets": subnets}),
-        }
-    )
-
-
-def nic_from(body: dict[str, Any]) -> Nic:
-    subnet = Subnet(**body["subnet"])
-    return Nic(body["name"], body["mac"], subnet, tuple(body["addresses"]))

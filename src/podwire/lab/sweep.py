@@ -74,7 +74,7 @@ def remove_kubeconfig_entry(layout: LabLayout) -> None:
         return
     store = Store(layout.store)
     try:
-        merged = store.get("setting", "merged")
+        merged = store.setting("merged")
     finally:
         store.close()
     if merged is not None:

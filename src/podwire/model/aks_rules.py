@@ -11,9 +11,10 @@ import re
 from ipaddress import AddressValueError, IPv4Address, IPv4Network, NetmaskValueError
 from itertools import combinations
 
-from podwire.model.cluster import ClusterSpec
+from podwire.model import ip_modes
+from podwire.model.cluster import KUBENET, ClusterSpec
 from podwire.model.errors import InvalidInputError
-from podwire.model.ip_modes import NODE_SUBNET, Ranges
+from podwire.model.ip_modes import Mode, Ranges
 from podwire.model.node_pool import Pool
 from podwire.model.pool_rules import POD_CIDR_TARGET, check_create, check_pool, check_upgrade
 from podwire.model.vnet import SMALLEST_SUBNET, Subnet, VNet
@@ -91,25 +92,42 @@ def _check_reserved(network: IPv4Network, what: str, target: str) -> None:
             )
 
 
-def check_cluster(spec: ClusterSpec) -> None:
-    """All rules for creating this cluster, the VNet's own included."""
-    check_vnet(spec.vnet)
+def check_cluster(spec: ClusterSpec, vnet: VNet) -> None:
+    """All rules for creating this cluster in this VNet, the VNet's own included."""
+    check_vnet(vnet)
     check_cluster_name(spec.name)
-    for pool in _pools(spec):
+    for pool in spec.pools:
         check_pool(pool)
-    service = check_service_cidr(spec.service_cidr, spec.vnet)
+    service = check_service_cidr(spec.service_cidr, vnet)
     check_dns_service_ip(spec.dns_service_ip, service)
-    check_create(NODE_SUBNET, _pools(spec), Ranges(spec.vnet.subnet(spec.subnet)))
+    if spec.network_plugin == KUBENET:
+        check_pod_cidr(spec.pod_cidr, vnet, service)
+    for ranges, pools in _pools_by_subnet(spec, vnet):
+        check_create(_mode(spec), pools, ranges)
 
 
-def check_cluster_upgrade(spec: ClusterSpec) -> None:
+def check_cluster_upgrade(spec: ClusterSpec, vnet: VNet) -> None:
     """All rules for upgrading it: the VNet's subnets of today, and room for the surge node."""
-    check_service_cidr(spec.service_cidr, spec.vnet)
-    check_upgrade(NODE_SUBNET, _pools(spec), Ranges(spec.vnet.subnet(spec.subnet)))
+    check_service_cidr(spec.service_cidr, vnet)
+    for ranges, pools in _pools_by_subnet(spec, vnet):
+        check_upgrade(_mode(spec), pools, ranges)
 
 
-def _pools(spec: ClusterSpec) -> list[Pool]:
-    return [Pool(spec.pool, spec.node_count, spec.max_pods)]
+def _mode(spec: ClusterSpec) -> Mode:
+    return ip_modes.KUBENET if spec.network_plugin == KUBENET else ip_modes.NODE_SUBNET
+
+
+def _pools_by_subnet(spec: ClusterSpec, vnet: VNet) -> list[tuple[Ranges, list[Pool]]]:
+    """Each subnet with the pools that take their addresses from it."""
+    names = dict.fromkeys(spec.subnet_of(one) for one in spec.pools)
+    pods = IPv4Network(spec.pod_cidr) if spec.network_plugin == KUBENET else None
+    return [
+        (
+            Ranges(vnet.subnet(name), pod_cidr=pods),
+            [one for one in spec.pools if spec.subnet_of(one) == name],
+        )
+        for name in names
+    ]
 
 
 def check_cluster_name(name: str) -> None:

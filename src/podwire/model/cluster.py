@@ -9,42 +9,54 @@ import zlib
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 
-from podwire.model.vnet import Subnet, VNet
+from podwire.model.errors import InvalidInputError
+from podwire.model.node_pool import Pool
+from podwire.model.vnet import Subnet, resource_key
 
 CLUSTER_DOMAIN = "cluster.local"
 CONTROL_PLANE_SUBNET = Subnet("control-plane", "172.31.0.0/24")
-"""Where the managed control plane lives: outside every VNet, in a range that AKS reserves."""
-API_ADDRESS = "172.31.0.4"
+"""Where managed control planes live: outside every VNet, in a range that AKS reserves."""
+PLATFORM_ADDRESS = "172.31.0.254"
+"""Where the lab itself serves images, in the same range of every VNet."""
 API_PORT = 443
 REGISTRY_PORT = 5000
-"""The lab's image registry, on the control plane's address."""
+"""The lab's image registry, on PLATFORM_ADDRESS."""
 MIRROR_PORT = 5001
 """The lab's pull-through mirror of docker.io, there too, when that registry answers."""
+AZURE, KUBENET = "azure", "kubenet"
+"""Network plugins."""
 _BASE36 = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
 @dataclass(frozen=True, slots=True)
 class ClusterSpec:
-    """What is asked for. subnet: the VNet's subnet for nodes and pods; CIDRs and IPs as text."""
+    """What is asked for.
+
+    vnet: the VNet's key; subnet: the name of the subnet for nodes, and with the plugin azure for
+    pods; CIDRs and IPs as text; pod_cidr: kubenet's; version: as in v1.20.2, "" for what is here.
+    """
 
     name: str
     resource_group: str
     location: str
-    vnet: VNet
+    vnet: str
     subnet: str
     service_cidr: str
     dns_service_ip: str
-    node_count: int = 3
-    max_pods: int = 30
-    pool: str = "nodepool1"
+    pools: tuple[Pool, ...] = (Pool("nodepool1", 3, 30),)
+    network_plugin: str = AZURE
+    network_policy: str = ""
+    pod_cidr: str = ""
+    dns_prefix: str = ""
+    version: str = ""
+
+    @property
+    def key(self) -> str:
+        return resource_key(self.resource_group, self.name)
 
     @property
     def node_resource_group(self) -> str:
         return f"MC_{self.resource_group}_{self.name}_{self.location}"[:80]
-
-    @property
-    def scale_set(self) -> str:
-        return f"aks-{self.pool}-{self.digits}-vmss"
 
     @property
     def digits(self) -> str:
@@ -60,12 +72,30 @@ class ClusterSpec:
     @property
     def api_fqdn(self) -> str:
         """The API server's public name: DNS prefix, eight hex digits, region."""
-        prefix = self.name.lower().replace("_", "-")[:54].strip("-")
+        prefix = self.dns_prefix or self.name.lower().replace("_", "-")[:54].strip("-")
         seed = f"{self.resource_group}/{self.name}/hcp".encode()
         return f"{prefix}-{zlib.crc32(seed):08x}.hcp.{self.location}.azmk8s.io"
 
-    def node_name(self, instance: int) -> str:
-        return f"{self.scale_set}{base36(instance, 6)}"
+    @property
+    def node_count(self) -> int:
+        return sum(one.count for one in self.pools)
+
+    def pool(self, name: str) -> Pool:
+        """Raises InvalidInputError when there is none of that name."""
+        for one in self.pools:
+            if one.name == name:
+                return one
+        have = ", ".join(one.name for one in self.pools)
+        raise InvalidInputError(f"cluster {self.name} has no node pool {name!r}; it has: {have}")
+
+    def subnet_of(self, pool: Pool) -> str:
+        return pool.subnet or self.subnet
+
+    def scale_set(self, pool: str) -> str:
+        return f"aks-{pool}-{self.digits}-vmss"
+
+    def node_name(self, pool: str, instance: int) -> str:
+        return f"{self.scale_set(pool)}{base36(instance, 6)}"
 
 
 def base36(number: int, width: int) -> str:

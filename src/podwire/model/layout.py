@@ -52,18 +52,13 @@ class LabLayout:
         return self.run / "daemon.sock"
 
     @property
-    def pki(self) -> Path:
-        return self.state / "pki"
-
-    @property
-    def control_plane(self) -> Path:
-        """etcd's data and the control plane's kubeconfigs."""
-        return self.state / "control-plane"
-
-    @property
     def store(self) -> Path:
         """The desired resources (sqlite)."""
         return self.state / "lab.sqlite"
+
+    def cluster(self, key: str) -> ClusterLayout:
+        """Of the cluster `key`, resource group and name as in networklab/azurecni-cluster."""
+        return ClusterLayout(self, key)
 
     def log(self, component: str) -> Path:
         return self.logs / f"{component}.log"
@@ -73,3 +68,40 @@ class LabLayout:
 
     def node_state(self, node: str) -> Path:
         return self.state / "nodes" / node
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterLayout:
+    """Where a cluster of a lab keeps what is not a node's."""
+
+    lab: LabLayout
+    key: str
+
+    @property
+    def directory(self) -> str:
+        """Its name as one of a directory; a cluster's name has no dot, so no two have the same."""
+        return self.key.replace("/", ".")
+
+    @property
+    def state(self) -> Path:
+        return self.lab.state / "clusters" / self.directory
+
+    @property
+    def pki(self) -> Path:
+        return self.state / "pki"
+
+    @property
+    def control_plane(self) -> Path:
+        """etcd's data and the control plane's kubeconfigs."""
+        return self.state / "control-plane"
+
+    @property
+    def admin_kubeconfig(self) -> Path:
+        return self.state / "admin.kubeconfig"
+
+    @property
+    def logs(self) -> Path:
+        return self.lab.logs / self.directory
+
+    def log(self, component: str) -> Path:
+        return self.logs / f"{component}.log"

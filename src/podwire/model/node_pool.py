@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from podwire.model.errors import InvalidInputError
 
+DEFAULT_VM_SIZE = "Standard_DS2_v2"
 _SURGE = re.compile(r"(\d{1,4})(%?)")
 
 
@@ -45,7 +46,10 @@ class Surge:
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """min_count, max_count: the autoscaler's bounds, both None without it."""
+    """min_count, max_count: the autoscaler's bounds, both None without it.
+
+    subnet: the name of its subnet, "" for the cluster's; mode: System or User.
+    """
 
     name: str
     count: int
@@ -53,6 +57,9 @@ class Pool:
     surge: Surge = Surge()
     min_count: int | None = None
     max_count: int | None = None
+    subnet: str = ""
+    vm_size: str = DEFAULT_VM_SIZE
+    mode: str = "System"
 
     @property
     def largest(self) -> int:

@@ -24,6 +24,11 @@ SMALLEST_SUBNET = 29
 """The longest prefix of a subnet."""
 
 
+def resource_key(resource_group: str, name: str) -> str:
+    """What tells a VNet or a cluster from all others: Azure's names know no case."""
+    return f"{resource_group}/{name}".lower()
+
+
 def usable(prefix: int) -> int:
     """How many addresses of a subnet with this prefix length can be handed out: all but five."""
     return max(0, (1 << (32 - prefix)) - RESERVED_FIRST - 1)
@@ -63,6 +68,11 @@ class VNet:
     resource_group: str
     prefixes: tuple[str, ...]
     subnets: tuple[Subnet, ...]
+
+    @property
+    def key(self) -> str:
+        """What tells it from all other VNets."""
+        return resource_key(self.resource_group, self.name)
 
     def subnet(self, name: str) -> Subnet:
         for one in self.subnets:

@@ -25,19 +25,19 @@ from podwire.cluster.packages import unpack
 from podwire.cluster.pki import Credential, Pki
 from podwire.kernel.netns import NetNamespace
 from podwire.kernel.process import Supervisor
-from podwire.model.cluster import API_ADDRESS, API_PORT, ClusterSpec
-from podwire.model.layout import LabLayout
-from podwire.model.vnet import Subnet, VNet
+from podwire.model.cluster import API_PORT, ClusterSpec
+from podwire.model.layout import ClusterLayout, LabLayout
 
 SPEC = ClusterSpec(
     name="azurecni-cluster",
     resource_group="NetworkLab",
     location="eastus",
-    vnet=VNet("aksvnet", "NetworkLab", ("10.220.0.0/16",), (Subnet("azurecni", "10.220.2.0/24"),)),
+    vnet="networklab/aksvnet",
     subnet="azurecni",
     service_cidr="10.200.0.0/16",
     dns_service_ip="10.200.0.10",
 )
+API_ADDRESS = "172.31.0.4"
 NODES = {"node-a": "10.220.2.4", "node-b": "10.220.2.35"}
 
 
@@ -47,7 +47,7 @@ class ControlPlane:
 
     runner: asyncio.Runner
     supervisor: Supervisor
-    layout: LabLayout
+    layout: ClusterLayout
     pki: Pki
     inside: NetNamespace
     outside: NetNamespace
@@ -62,12 +62,12 @@ class ControlPlane:
         return ApiClient((API_ADDRESS, API_PORT), credential, namespace=namespace)
 
     def pid(self, name: str) -> int:
-        pid = self.supervisor.running[name].pid
+        pid = self.supervisor.running[f"{self.layout.directory}/{name}"].pid
         assert pid is not None
         return pid
 
     def kubectl(self, *arguments: str, stdin: str = "") -> str:
-        config = self.layout.state / "admin.kubeconfig"
+        config = self.layout.admin_kubeconfig
         enter = ["nsenter", f"--net={self.outside.path}", str(self.kubectl_path)]
         command = [*enter, f"--kubeconfig={config}", *arguments]
         done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=60)
@@ -94,14 +94,14 @@ def wire(inside: NetNamespace, outside: NetNamespace) -> None:
 def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
     assert os.geteuid() == 0, "these tests make network namespaces: run them as root"
     root = tmp_path_factory.mktemp("control-plane")
-    layout = LabLayout("t", root / "state", root / "run", root / "log")
+    layout = LabLayout("t", root / "state", root / "run", root / "log").cluster(SPEC.key)
     binaries = find_kubernetes()
     etcd = unpack(["etcd-server"], root / "etcd") / "usr/bin/etcd"
-    pki = Pki.ensure(layout.pki, SPEC, NODES)
-    prepare_control_plane(pki, layout)
+    pki = Pki.ensure(layout.pki, SPEC, API_ADDRESS, NODES)
+    prepare_control_plane(pki, layout, API_ADDRESS)
     admin = pki.credential("admin")
     config = kubeconfig(f"https://{API_ADDRESS}:{API_PORT}", admin, user="admin")
-    write_kubeconfig(layout.state / "admin.kubeconfig", config)
+    write_kubeconfig(layout.admin_kubeconfig, config)
     with (
         NetNamespace.create() as inside,
         NetNamespace.create() as outside,
@@ -110,7 +110,9 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
         wire(inside, outside)
         supervisor = Supervisor()
         client = ApiClient((API_ADDRESS, API_PORT), admin, namespace=inside)
-        programs = control_plane_programs(SPEC, binaries, etcd, pki, layout, inside.path)
+        programs = control_plane_programs(
+            SPEC, binaries, etcd, pki, layout, API_ADDRESS, inside.path
+        )
         made = ControlPlane(
             runner, supervisor, layout, pki, inside, outside, binaries.program("kubectl"), client
         )

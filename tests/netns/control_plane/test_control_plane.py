@@ -22,9 +22,9 @@ from podwire.cluster.control_plane import wait_ready
 from podwire.cluster.pki import KUBELET_CLIENT_USER, Credential, Pki
 from podwire.cluster.user_kubeconfig import merge, remove
 from podwire.cluster.views import list_pods, list_services
-from podwire.model.cluster import API_ADDRESS, API_PORT
+from podwire.model.cluster import API_PORT
 from podwire.model.errors import ApiError, InvalidInputError, PodwireError, UnavailableError
-from tests.netns.control_plane.conftest import SPEC
+from tests.netns.control_plane.conftest import API_ADDRESS, SPEC
 
 NAMES = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"]
 
@@ -100,7 +100,7 @@ def test_reachable_from_beyond_the_namespace(plane):
 
 
 def test_stranger_with_a_certificate_of_another_authority_is_nobody(plane, tmp_path):
-    other = Pki.ensure(tmp_path, SPEC).credential("admin")
+    other = Pki.ensure(tmp_path, SPEC, API_ADDRESS).credential("admin")
 
     async def ask():
         async with plane.client(Credential(other.certificate, other.key, plane.pki.ca)) as client:
@@ -194,7 +194,7 @@ def test_kubelet_may_register_itself_alone_and_not_choose_its_role(plane):
                 assert caught.value.status == 403
 
     plane.run(act())
-    plane.run(label_node(plane.admin, "node-a", node_labels(SPEC)))
+    plane.run(label_node(plane.admin, "node-a", node_labels(SPEC, SPEC.pools[0])))
     columns = plane.kubectl("get", "node", "node-a", "--no-headers").split()
     assert columns[:3] == ["node-a", "Unknown", "agent"]
 

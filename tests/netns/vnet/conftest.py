@@ -10,7 +10,7 @@ import pytest
 
 from podwire.kernel.netns import NetNamespace
 from podwire.kernel.rtnetlink import RtNetlink
-from podwire.model.cluster import API_ADDRESS, CONTROL_PLANE_SUBNET
+from podwire.model.cluster import CONTROL_PLANE_SUBNET
 from podwire.model.vnet import Nic, Subnet, VNet
 from podwire.vnet.fabric import Fabric
 
@@ -20,7 +20,7 @@ SUBNET = Subnet("azurecni", "10.220.2.0/24")
 VNET = VNet("aksvnet", "NetworkLab", ("10.220.0.0/16",), (SUBNET,))
 A = Nic("nic-a", "00:0d:3a:00:00:0a", SUBNET, ("10.220.2.4", "10.220.2.5", "10.220.2.6"))
 B = Nic("nic-b", "00:0d:3a:00:00:0b", SUBNET, ("10.220.2.35", "10.220.2.36"))
-CONTROL = Nic("control-plane", "00:0d:3a:00:00:0c", CONTROL_PLANE_SUBNET, (API_ADDRESS,))
+CONTROL = Nic("control-plane", "00:0d:3a:00:00:0c", CONTROL_PLANE_SUBNET, ("172.31.0.4",))
 
 
 @dataclass

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from podwire.kernel.rtnetlink import RtNetlink
-from podwire.model.cluster import API_ADDRESS
 from podwire.model.vnet import FABRIC_MAC, IMDS, WIRE_SERVER
 
 from .frames import arp_request, ping
@@ -20,7 +19,7 @@ from .frames import arp_request, ping
         pytest.param("10.220.2.200", id="nobody's, in the subnet"),
         pytest.param("10.220.3.9", id="nobody's, in the VNet"),
         pytest.param("192.0.2.8", id="off-net"),
-        pytest.param(API_ADDRESS, id="control plane"),
+        pytest.param("172.31.0.4", id="control plane"),
         pytest.param(WIRE_SERVER, id="wire server"),
         pytest.param(IMDS, id="IMDS"),
     ],

@@ -4,11 +4,13 @@ from podwire.model.cluster import ClusterSpec
 from podwire.model.vnet import Subnet, VNet
 
 SUBNET = Subnet("azurecni", "10.220.2.0/24")
+VNET = VNet("aksvnet", "NetworkLab", ("10.220.0.0/16",), (SUBNET,))
+API_ADDRESS = "172.31.0.4"
 SPEC = ClusterSpec(
     name="azurecni-cluster",
     resource_group="NetworkLab",
     location="eastus",
-    vnet=VNet("aksvnet", "NetworkLab", ("10.220.0.0/16",), (SUBNET,)),
+    vnet=VNET.key,
     subnet="azurecni",
     service_cidr="10.200.0.0/16",
     dns_service_ip="10.200.0.10",

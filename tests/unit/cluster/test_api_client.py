@@ -8,12 +8,12 @@ import pytest
 from podwire.cluster.api_client import ApiClient
 from podwire.cluster.pki import Credential, Pki
 from podwire.model.errors import ApiError, UnavailableError
-from tests.unit.cluster.specs import SPEC
+from tests.unit.cluster.specs import API_ADDRESS, SPEC
 
 
 @pytest.fixture(scope="module")
 def pki(tmp_path_factory):
-    return Pki.ensure(tmp_path_factory.mktemp("pki"), SPEC)
+    return Pki.ensure(tmp_path_factory.mktemp("pki"), SPEC, API_ADDRESS)
 
 
 class Server:
@@ -182,7 +182,7 @@ def test_nobody_listens(pki):
 
 
 def test_server_of_another_authority_is_not_trusted(pki, tmp_path):
-    other = Pki.ensure(tmp_path, SPEC)
+    other = Pki.ensure(tmp_path, SPEC, API_ADDRESS)
     admin = pki.credential("admin")
     mixed = Credential(admin.certificate, admin.key, other.ca)
     with pytest.raises(UnavailableError, match="CERTIFICATE_VERIFY_FAILED"):

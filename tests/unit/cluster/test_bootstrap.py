@@ -7,7 +7,7 @@ from podwire.cluster import bootstrap
 from podwire.cluster.bootstrap import label_node, node_labels, node_ready, object_path
 from podwire.cluster.pki import KUBELET_CLIENT_USER, cluster_leaves
 from podwire.model.errors import ApiError, InvalidInputError, UnavailableError
-from tests.unit.cluster.specs import SPEC
+from tests.unit.cluster.specs import API_ADDRESS, SPEC
 
 CORE = {
     "resources": [
@@ -47,7 +47,7 @@ def test_kind_that_the_api_does_not_know_is_named():
 
 
 def test_labels_are_those_of_aks():
-    labels = node_labels(SPEC)
+    labels = node_labels(SPEC, SPEC.pools[0])
     assert labels["kubernetes.io/role"] == "agent"
     assert labels["agentpool"] == "nodepool1"
     assert labels["kubernetes.azure.com/cluster"] == "MC_NetworkLab_azurecni-cluster_eastus"
@@ -56,13 +56,15 @@ def test_labels_are_those_of_aks():
 
 def test_label_values_are_valid_also_for_long_names():
     long = replace(SPEC, resource_group="NetworkLab", name="a" * 49 + "-b")
-    value = node_labels(long)["kubernetes.azure.com/cluster"]
+    value = node_labels(long, SPEC.pools[0])["kubernetes.azure.com/cluster"]
     assert len(value) <= 63
     assert value[-1].isalnum()
 
 
 def test_binding_is_for_the_certificate_that_the_api_server_holds():
-    holder = next(one for one in cluster_leaves(SPEC) if one.name == "apiserver-kubelet-client")
+    holder = next(
+        one for one in cluster_leaves(SPEC, API_ADDRESS) if one.name == "apiserver-kubelet-client"
+    )
     assert holder.common_name == KUBELET_CLIENT_USER
     assert bootstrap.KUBELET_ADMIN["subjects"][0]["name"] == KUBELET_CLIENT_USER
 

@@ -15,7 +15,7 @@ from podwire.cluster.pki import Pki
 from podwire.kernel.process import Program, Running
 from podwire.model.errors import ProcessError, UnavailableError
 from podwire.model.layout import LabLayout
-from tests.unit.cluster.specs import SPEC
+from tests.unit.cluster.specs import API_ADDRESS, SPEC
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,8 @@ def programs(version="v1.20.2", cgroups=()):
         Binaries(version),
         Path("/etcd/usr/bin/etcd"),
         Pki(Path("/pki")),
-        LabLayout("t"),
+        LabLayout("t").cluster(SPEC.key),
+        API_ADDRESS,
         "/proc/7/fd/9",
         cgroups,
     )
@@ -49,7 +50,7 @@ def test_order_and_place():
     for name, one in made.items():
         assert one.netns == "/proc/7/fd/9"
         assert one.cgroups == (Path("/cg"),)
-        assert one.log == Path(f"/var/log/podwire/t/{name}.log")
+        assert one.log == Path(f"/var/log/podwire/t/networklab.azurecni-cluster/{name}.log")
         assert one.env["NO_PROXY"] == "*"
     assert made["kube-scheduler"].argv[0] == "/k8s/kube-scheduler"
     assert made["etcd"].argv[0] == "/etcd/usr/bin/etcd"
@@ -102,11 +103,14 @@ def test_version_that_cannot_be_read_is_named(version):
 
 
 def test_prepared_files_are_those_that_the_programs_read(tmp_path):
-    layout = LabLayout("t", tmp_path / "state", tmp_path / "run", tmp_path / "log")
-    pki = Pki.ensure(layout.pki, SPEC)
-    prepare_control_plane(pki, layout)
-    prepare_control_plane(pki, layout)
-    made = control_plane_programs(SPEC, Binaries("1.20.2"), Path("/etcd"), pki, layout, "/n")
+    lab = LabLayout("t", tmp_path / "state", tmp_path / "run", tmp_path / "log")
+    layout = lab.cluster(SPEC.key)
+    pki = Pki.ensure(layout.pki, SPEC, API_ADDRESS)
+    prepare_control_plane(pki, layout, API_ADDRESS)
+    prepare_control_plane(pki, layout, API_ADDRESS)
+    made = control_plane_programs(
+        SPEC, Binaries("1.20.2"), Path("/etcd"), pki, layout, API_ADDRESS, "/n"
+    )
     for program in made:
         paths = [value for value in flags(program).values() if value.startswith(str(tmp_path))]
         assert paths

@@ -17,9 +17,8 @@ from podwire.cluster.kubelet import (
     node_labels,
 )
 from podwire.cluster.node_root import File
-from podwire.model.cluster import ClusterSpec
 from podwire.model.errors import InvalidInputError
-from podwire.model.vnet import Subnet, VNet
+from tests.unit.cluster import specs
 
 SETTINGS = KubeletSettings(
     "aks-nodepool1-12345678-vmss000000",
@@ -29,16 +28,7 @@ SETTINGS = KubeletSettings(
     labels={"b": "2", "agentpool": "nodepool1"},
 )
 SECRETS = KubeletSecrets("KUBECONFIG", "CA", "CERTIFICATE", "KEY")
-SUBNET = Subnet("azurecni", "10.220.2.0/24")
-SPEC = ClusterSpec(
-    name="azurecni-cluster",
-    resource_group="NetworkLab",
-    location="westeurope",
-    vnet=VNet("aksvnet", "NetworkLab", ("10.220.0.0/16",), (SUBNET,)),
-    subnet="azurecni",
-    service_cidr="10.200.0.0/16",
-    dns_service_ip="10.200.0.10",
-)
+SPEC = replace(specs.SPEC, location="westeurope")
 
 
 def test_nobody_gets_in_without_a_certificate_or_a_token_that_the_api_server_approves() -> None:
@@ -82,7 +72,7 @@ def test_a_version_that_is_none_is_refused(version: str) -> None:
 
 
 def test_labels_are_such_as_node_restriction_lets_a_kubelet_set() -> None:
-    labels = node_labels(SPEC)
+    labels = node_labels(SPEC, SPEC.pools[0])
     assert labels["agentpool"] == "nodepool1"
     assert labels["kubernetes.azure.com/cluster"] == "MC_NetworkLab_azurecni-cluster_westeurope"
     assert labels["topology.kubernetes.io/region"] == "westeurope"

@@ -10,15 +10,15 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from podwire.cluster import certificates
 from podwire.cluster.pki import Pki
-from tests.unit.cluster.specs import SPEC
+from tests.unit.cluster.specs import API_ADDRESS, SPEC
 
-NODES = {SPEC.node_name(number): f"10.220.2.{4 + 31 * number}" for number in range(3)}
-NODE = SPEC.node_name(0)
+NODES = {SPEC.node_name("nodepool1", number): f"10.220.2.{4 + 31 * number}" for number in range(3)}
+NODE = SPEC.node_name("nodepool1", 0)
 
 
 @pytest.fixture
 def pki(tmp_path):
-    return Pki.ensure(tmp_path / "pki", SPEC, NODES)
+    return Pki.ensure(tmp_path / "pki", SPEC, API_ADDRESS, NODES)
 
 
 def load(path):
@@ -108,19 +108,19 @@ def test_lifetimes(pki):
 
 def test_second_time_changes_nothing(pki):
     before = contents(pki)
-    Pki.ensure(pki.directory, SPEC, NODES)
+    Pki.ensure(pki.directory, SPEC, API_ADDRESS, NODES)
     assert contents(pki) == before
 
 
 def test_other_service_range_reissues_the_api_server_s_alone(pki):
     before = contents(pki)
-    Pki.ensure(pki.directory, replace(SPEC, service_cidr="10.201.0.0/16"), NODES)
+    Pki.ensure(pki.directory, replace(SPEC, service_cidr="10.201.0.0/16"), API_ADDRESS, NODES)
     assert changed(pki, before) == {"apiserver"}
 
 
 def test_other_node_address_reissues_that_serving_certificate_alone(pki):
     before = contents(pki)
-    Pki.ensure(pki.directory, SPEC, {**NODES, NODE: "10.220.2.200"})
+    Pki.ensure(pki.directory, SPEC, API_ADDRESS, {**NODES, NODE: "10.220.2.200"})
     assert changed(pki, before) == {f"kubelet-server-{NODE}"}
 
 
@@ -129,21 +129,21 @@ def test_other_node_address_reissues_that_serving_certificate_alone(pki):
 def test_damaged_pair_is_reissued(pki, file, damage):
     (pki.directory / file).write_bytes(damage)
     before = contents(pki)
-    Pki.ensure(pki.directory, SPEC, NODES)
+    Pki.ensure(pki.directory, SPEC, API_ADDRESS, NODES)
     assert changed(pki, before) == {"scheduler"}
 
 
 def test_certificate_with_another_s_key_is_reissued(pki):
     (pki.directory / "scheduler.key").write_bytes((pki.directory / "admin.key").read_bytes())
     before = contents(pki)
-    Pki.ensure(pki.directory, SPEC, NODES)
+    Pki.ensure(pki.directory, SPEC, API_ADDRESS, NODES)
     assert changed(pki, before) == {"scheduler"}
 
 
 def test_lost_authority_reissues_all_that_it_signed(pki):
     before = contents(pki)
     (pki.directory / "ca.key").unlink()
-    Pki.ensure(pki.directory, SPEC, NODES)
+    Pki.ensure(pki.directory, SPEC, API_ADDRESS, NODES)
     kept = {"etcd-ca", "etcd-server", "etcd-client", "front-proxy-ca", "front-proxy-client", "sa"}
     assert changed(pki, before) == {one.rsplit(".", 1)[0] for one in before} - kept
 
@@ -153,7 +153,7 @@ def test_reissued_a_month_before_the_end(pki, monkeypatch, age, expected):
     before = contents(pki)
     later = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=age)
     monkeypatch.setattr(certificates, "_now", lambda: later)
-    Pki.ensure(pki.directory, SPEC, NODES)
+    Pki.ensure(pki.directory, SPEC, API_ADDRESS, NODES)
     found = changed(pki, before)
     authorities = {"ca", "etcd-ca", "front-proxy-ca"}
     every = {one.rsplit(".", 1)[0] for one in before} - {"sa"}
@@ -171,11 +171,11 @@ def test_node_that_joins_later_and_leaves(pki):
 
 def test_service_account_pair_belongs_together_and_is_mended(pki):
     pki.service_account_public_key.write_bytes(b"nonsense")
-    Pki.ensure(pki.directory, SPEC, NODES)
+    Pki.ensure(pki.directory, SPEC, API_ADDRESS, NODES)
     key = serialization.load_pem_private_key(pki.service_account_key.read_bytes(), None)
     public = serialization.load_pem_public_key(pki.service_account_public_key.read_bytes())
     assert key.public_key() == public
 
 
 def test_longest_cluster_name_fits(tmp_path):
-    Pki.ensure(tmp_path / "pki", replace(SPEC, name="a" * 63), NODES)
+    Pki.ensure(tmp_path / "pki", replace(SPEC, name="a" * 63), API_ADDRESS)

@@ -1,0 +1,127 @@
+"""A VNet of the lab that runs: its fabric, the platform's servers, the image registry on it."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+
+from podwire.cluster import registry
+from podwire.kernel.netns import NetNamespace
+from podwire.kernel.rtnetlink import RtNetlink
+from podwire.lab.once import Once
+from podwire.lab.relay import Relay, connect_unix, listen_in
+from podwire.lab.site import Site
+from podwire.model.cluster import (
+    CONTROL_PLANE_SUBNET,
+    MIRROR_PORT,
+    PLATFORM_ADDRESS,
+    REGISTRY_PORT,
+    ClusterSpec,
+)
+from podwire.model.progress import Progress
+from podwire.model.vnet import Nic, VNet
+from podwire.vnet.directory import NicDirectory
+from podwire.vnet.dns import machine_resolvers
+from podwire.vnet.fabric import Fabric
+from podwire.vnet.servers import Servers, serve
+
+_PLATFORM = "platform"
+
+
+class Network:
+    """Everything here ends with the daemon's process."""
+
+    fabric: Fabric
+
+    def __init__(self, site: Site, vnet: VNet) -> None:
+        self.site, self.vnet = site, vnet
+        self.directory = NicDirectory()
+        self.start = Once(self._start)
+        self.serve_images = Once(self._serve_images)
+        self._servers: Servers | None = None
+        self._platform: NetNamespace | None = None
+        self._relay: Relay | None = None
+
+    @property
+    def _group(self) -> str:
+        return f"vnet.{self.vnet.key.replace('/', '.')}"
+
+    async def _start(self, _: Progress) -> None:
+        self.fabric = Fabric.create(self.vnet)
+        self._servers = await serve(self.fabric, self.directory, machine_resolvers())
+        mac = self.site.mac_of(f"{_PLATFORM} of {self.vnet.key}")
+        self._platform = self.plug(Nic(_PLATFORM, mac, CONTROL_PLANE_SUBNET, (PLATFORM_ADDRESS,)))
+
+    def enter(self, nic: Nic, spec: ClusterSpec) -> None:
+        """The machine with this NIC is on the VNet: the wire server, IMDS and DNS know it."""
+        self.directory.add(
+            nic.name, nic, resource_group=spec.node_resource_group, location=spec.location
+        )
+
+    def plug(self, nic: Nic) -> NetNamespace:
+        """A new network namespace on the VNet, with the NIC as its eth0; close it yourself."""
+        space = NetNamespace.create()
+        try:
+            self.fabric.attach(nic, space)
+            with RtNetlink(space) as door:
+                door.set_link(door.index("lo"), up=True)
+        except BaseException:
+            space.close()
+            raise
+        return space
+
+    def unplug(self, name: str) -> None:
+        """Take the NIC of that name off the VNet; unknown: nothing."""
+        self.directory.remove(name)
+        if self.start.done:
+            self.fabric.detach(name)
+
+    async def update(self, vnet: VNet) -> None:
+        """Make the running VNet as `vnet` says."""
+        self.vnet = vnet
+
+    async def _serve_images(self, progress: Progress) -> None:
+        """The lab's own images, and docker.io's through a mirror when that answers."""
+        assert self._platform is not None
+        make = functools.partial(
+            registry.registry_program,
+            self.site.layout.cache,
+            self.site.materials.images,
+            PLATFORM_ADDRESS,
+            REGISTRY_PORT,
+            self.site.layout.log(f"{self._group}.registry"),
+            self._platform.path,
+            progress,
+            owner=self._group,
+        )
+        await self.site.run(await asyncio.to_thread(make), self._group)
+        if self.site.materials.mirror:
+            await self._mirror(self._platform, progress)
+
+    async def _mirror(self, platform: NetNamespace, progress: Progress) -> None:
+        """It needs the machine's network, so it listens on a unix socket there, and is relayed."""
+        path = self.site.layout.run / f"{self._group}.mirror.sock"
+        log = self.site.layout.log(f"{self._group}.mirror")
+        make = functools.partial(
+            registry.mirror_program,
+            *(self.site.layout.cache, path, log),
+            progress=progress,
+            owner=self._group,
+        )
+        await self.site.run(await asyncio.to_thread(make), self._group)
+        listener = listen_in(platform, PLATFORM_ADDRESS, MIRROR_PORT)
+        self._relay = Relay(listener, lambda: connect_unix(path))
+        await self._relay.start()
+
+    async def close(self) -> None:
+        """End all of it; a second time: nothing."""
+        if self._relay is not None:
+            await self._relay.close()
+        labels = [one for one in self.site.supervisor.running if one.startswith(f"{self._group}/")]
+        await asyncio.gather(*(self.site.supervisor.stop(one, grace=0.5) for one in labels))
+        if self._servers is not None:
+            await self._servers.close()
+        if self._platform is not None:
+            self._platform.close()
+        if self.start.done:
+            self.fabric.close()

@@ -1,0 +1,113 @@
+"""Which NICs a lab has, and which addresses each one holds: rows of the store.
+
+An address belongs to a NIC from its row's making to its deletion, whether or not anything runs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from podwire.lab.instances import Instances
+from podwire.lab.site import Site
+from podwire.lab.store import PluggedNic, Store, WantedCluster
+from podwire.model.cluster import AZURE, CONTROL_PLANE_SUBNET, PLATFORM_ADDRESS, ClusterSpec
+from podwire.model.node_pool import Pool
+from podwire.model.vnet import Nic, Subnet, VNet, allocate
+
+
+def settle(site: Site, wanted: WantedCluster, vnet: VNet) -> None:
+    """Write what is wanted: the cluster, the instances of its pools, a NIC for each of them.
+
+    Of what shall be no more the NICs stay until `release`, for their machines still run. Raises
+    InvalidInputError (SubnetIsFull) when a subnet has not enough addresses; nothing is written.
+    """
+    store, spec = site.store, wanted.spec
+    with store.transaction():
+        store.put(spec.key, wanted)
+        plug_control_plane(site, spec, vnet)
+        for pool in spec.pools:
+            name = f"{spec.key}/{pool.name}"
+            have = store.get(Instances, name) or Instances()
+            put_instances(site, spec, pool, have.resized(pool.count), vnet)
+        for name in _pool_rows(store, spec.key):
+            if name.rpartition("/")[2] not in {one.name for one in spec.pools}:
+                store.delete(Instances, name)
+
+
+def put_instances(
+    site: Site, spec: ClusterSpec, pool: Pool, instances: Instances, vnet: VNet
+) -> None:
+    """The pool shall have these instances, each with a NIC."""
+    site.store.put(f"{spec.key}/{pool.name}", instances)
+    subnet = vnet.subnet(spec.subnet_of(pool))
+    count = 1 + pool.max_pods if spec.network_plugin == AZURE else 1
+    for number in instances.numbers:
+        _plug(site, spec.node_name(pool.name, number), subnet, count, vnet, spec.key)
+
+
+def plug_control_plane(site: Site, spec: ClusterSpec, vnet: VNet) -> Nic:
+    """The NIC of the cluster's control plane."""
+    name = control_plane_name(spec.key)
+    return _plug(site, name, CONTROL_PLANE_SUBNET, 1, vnet, spec.key)
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A node that shall be. number: its instance number in the pool."""
+
+    pool: Pool
+    number: int
+    nic: Nic
+
+
+def members(store: Store, spec: ClusterSpec) -> list[Member]:
+    """The nodes that shall be, pool by pool, by instance number."""
+    found = []
+    for pool in spec.pools:
+        instances = store.get(Instances, f"{spec.key}/{pool.name}") or Instances()
+        for number in instances.numbers:
+            plugged = store.get(PluggedNic, spec.node_name(pool.name, number))
+            assert plugged is not None, f"instance {number} of {pool.name} has no NIC"
+            found.append(Member(pool, number, plugged.nic))
+    return found
+
+
+def control_plane_name(cluster: str) -> str:
+    return f"control-plane of {cluster}"
+
+
+def _plug(site: Site, name: str, subnet: Subnet, count: int, vnet: VNet, cluster: str) -> Nic:
+    """The NIC of that name; one that is there keeps its addresses."""
+    have = site.store.get(PluggedNic, name)
+    if have is not None:
+        return have.nic
+    addresses = allocate(subnet, count, taken(site.store, vnet.key))
+    nic = Nic(name, site.mac_of(name), subnet, addresses)
+    site.store.put(name, PluggedNic(nic, vnet.key, cluster))
+    return nic
+
+
+def taken(store: Store, vnet: str) -> list[str]:
+    """Every address of the VNet that a NIC or the lab itself holds."""
+    plugged = (one for one in store.all(PluggedNic).values() if one.vnet == vnet)
+    return [PLATFORM_ADDRESS, *(address for one in plugged for address in one.nic.addresses)]
+
+
+def release(store: Store, name: str) -> None:
+    """The NIC's addresses are free again."""
+    store.delete(PluggedNic, name)
+
+
+def forget_cluster(store: Store, key: str) -> None:
+    """Remove every row of the cluster; its addresses are free then."""
+    with store.transaction():
+        store.delete(WantedCluster, key)
+        for name in _pool_rows(store, key):
+            store.delete(Instances, name)
+        for name, one in store.all(PluggedNic).items():
+            if one.cluster == key:
+                store.delete(PluggedNic, name)
+
+
+def _pool_rows(store: Store, key: str) -> list[str]:
+    return [one for one in store.all(Instances) if one.startswith(f"{key}/")]
