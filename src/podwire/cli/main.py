@@ -7,7 +7,7 @@ import sys
 import click
 
 from podwire import __version__
-from podwire.cli import agent, cni, cni_mode, down, env, ipam, node, plan, status, up
+from podwire.cli import agent, cni, cni_mode, down, env, events, ipam, node, plan, status, up
 from podwire.model.errors import PodwireError
 
 
@@ -19,6 +19,7 @@ def cli() -> None:
     \b
     podwire up            a local VNet and a real Kubernetes cluster on it, as AKS wires them
     podwire status        every node, component, pid, restart and address in use
+    podwire events        what the lab is doing, as it does it
     podwire node shell N  a root shell on a node: brctl, route, nsenter, docker, crictl
     podwire down          removes all of it
     podwire plan          how many addresses a cluster takes, and what AKS would refuse
@@ -27,7 +28,7 @@ def cli() -> None:
 
 for group in (node.node, cni.cni, ipam.ipam, agent.agent):
     cli.add_command(group)
-for command in (up.up, down.down, status.status, env.env, plan.plan):
+for command in (up.up, down.down, status.status, events.events, env.env, plan.plan):
     cli.add_command(command)
 for command in cni_mode.COMMANDS:
     cni.cni.add_command(command)

@@ -30,6 +30,11 @@ def print_json(value: Any) -> None:
     sys.stdout.write("\n")
 
 
+def print_json_line(value: Any) -> None:
+    """One of many, as soon as it is there."""
+    click.echo(json.dumps(value))
+
+
 def print_table(heads: Sequence[str], rows: Iterable[Sequence[str]], *, err: bool = False) -> None:
     """As kubectl prints one: upper-case heads, three spaces between columns, nothing wrapped."""
     lines = [list(heads), *(list(row) for row in rows)]

@@ -45,13 +45,17 @@ from podwire.model.vnet import VNet
 @click.option(
     "--kubernetes-version", help="Which Kubernetes, as in v1.20.2; default: what is here."
 )
+@click.option("--empty", is_flag=True, help="No VNet and no cluster: wait for what `az` asks for.")
 @click.option("--workload/--no-workload", default=True, help="Apply the document's nginx.yaml.")
-def up(layout: LabLayout, workload: bool, **options: Any) -> None:
+def up(layout: LabLayout, workload: bool, empty: bool, **options: Any) -> None:
     """Bring up a VNet and a Kubernetes cluster on it, and leave them running.
 
     Takes what it needs from the cache, else downloads or builds it once (minutes). A second `up`
     of a running lab changes nothing.
     """
+    if empty:
+        _prepare(layout)
+        return
     vnet = document_vnet(vnet_cidr=options["vnet_cidr"], subnet_cidr=options["subnet_cidr"])
     spec = _spec(layout, vnet, options)
     check_cluster(spec, vnet)
@@ -76,6 +80,21 @@ def up(layout: LabLayout, workload: bool, **options: Any) -> None:
             display.show(event)
     _merge(layout, spec, kubeconfig, user)
     _tell(layout, spec, vnet, workload)
+
+
+def _prepare(layout: LabLayout) -> None:
+    preflight.check_root()
+    preflight.check_resources(layout, nodes=0)
+    control.ensure_daemon(layout)
+    with StepDisplay() as display:
+        for event in control.request(layout, {"op": "prepare"}):
+            display.show(event)
+    click.echo(f'\nNext:\n  eval "$({sys.argv[0]} env{_name_option(layout)})"', err=True)
+    click.echo("  az group create -n NetworkLab -l eastus", err=True)
+
+
+def _name_option(layout: LabLayout) -> str:
+    return "" if layout.name == DEFAULT_LAB else f" --name {layout.name}"
 
 
 def _merge(layout: LabLayout, spec: ClusterSpec, path: Path, user: str) -> None:
@@ -127,9 +146,8 @@ def _tell(layout: LabLayout, spec: ClusterSpec, vnet: VNet, workload: bool) -> N
         ("services", spec.service_cidr, "services; they exist on the nodes only"),
     ]
     print_table(("RANGE", "CIDR", "WHO HAS IT"), ranges, err=True)
-    name = "" if layout.name == DEFAULT_LAB else f" --name {layout.name}"
     click.echo("\nNext:", err=True)
-    click.echo(f'  eval "$({sys.argv[0]} env{name})"', err=True)
+    click.echo(f'  eval "$({sys.argv[0]} env{_name_option(layout)})"', err=True)
     click.echo("  kubectl get nodes -o wide", err=True)
     click.echo(
         f"  podwire node shell {spec.node_name(spec.pools[0].name, 0)}   # then: brctl show",

@@ -7,7 +7,7 @@ kubelets may not set themselves (NodeRestriction): so it is set through the API 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 
 from podwire.cluster.api_client import ApiClient, Object
 from podwire.cluster.pki import KUBELET_CLIENT_USER
@@ -99,6 +99,13 @@ async def label_node(
         return True
 
     await _until(once, lambda: f"node {name} did not register", timeout)
+
+
+async def forget_nodes(client: ApiClient, *, keep: Collection[str]) -> None:
+    """Delete the Node objects of machines that shall not be any more."""
+    for one in (await client.get("/api/v1/nodes"))["items"]:
+        if one["metadata"]["name"] not in keep:
+            await client.delete(_node(one["metadata"]["name"]))
 
 
 async def wait_node_ready(client: ApiClient, name: str, *, timeout: float = 60.0) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 
 from podwire.lab.building import Builder
 from podwire.lab.cluster import Cluster
 from podwire.lab.nics import Member, members
-from podwire.lab.steps import Emit, Step, carry_out
+from podwire.lab.steps import Emit, Step, carry_out, known_needs
 from podwire.model.progress import Progress
 
 
@@ -37,7 +37,7 @@ def steps(builder: Builder) -> list[Step]:
         found += _last_steps(builder, ready)
     for name in surplus:
         found.append(_leave(builder, name, ready))
-    return _only_known_needs(found)
+    return known_needs(found)
 
 
 def _first_steps(builder: Builder) -> list[Step]:
@@ -110,13 +110,3 @@ def _leave(builder: Builder, name: str, needs: tuple[str, ...]) -> Step:
         await builder.remove_node(name)
 
     return Step(f"{name}-leave", f"Node {name}: drained, removed", act, needs)
-
-
-def _only_known_needs(found: Iterable[Step]) -> list[Step]:
-    """What is done already needs no step, and nobody has to wait for it."""
-    have = list(found)
-    names = {one.name for one in have}
-    return [
-        Step(one.name, one.title, one.run, tuple(need for need in one.needs if need in names))
-        for one in have
-    ]

@@ -83,7 +83,7 @@ class Builder:
 
     async def _relay_api(self, space: NetNamespace) -> None:
         """127.0.0.1:PORT of the machine -> the API server. The port stays its own."""
-        setting = f"api port of {self.cluster.key}"
+        setting = self.cluster.port_setting
         kept = self.site.store.setting(setting)
         listener = loopback_listener(kept["port"] if kept else 0)
         self.cluster.api_port = listener.getsockname()[1]
@@ -102,6 +102,8 @@ class Builder:
         await control_plane.wait_ready(cluster.client, running)
         dns = cluster_dns_manifest(spec.dns_service_ip)
         await bootstrap.apply_bootstrap(cluster.client, yaml.safe_load_all(dns))
+        wanted = {one.nic.name for one in members(self.site.store, spec)}
+        await bootstrap.forget_nodes(cluster.client, keep=wanted)
 
     async def boot_node(self, member: Member) -> None:
         """Namespaces, files, eth0, Docker API, CNI agent, containerd."""

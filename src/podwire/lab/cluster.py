@@ -56,7 +56,7 @@ class Cluster:
 
     def __init__(self, site: Site, network: Network, wanted: WantedCluster) -> None:
         self.site, self.network, self.wanted = site, network, wanted
-        self.state, self.error = "stopped" if wanted.stopped else "creating", ""
+        self.state, self.error = "stopped", ""
         self.space: NetNamespace | None = None
         self.relay: Relay | None = None
         self.api: ApiClient | None = None
@@ -79,6 +79,11 @@ class Cluster:
     @property
     def pki(self) -> Pki:
         return Pki(self.layout.pki)
+
+    @property
+    def port_setting(self) -> str:
+        """Under which name the store keeps its port on the machine's loopback."""
+        return f"api port of {self.key}"
 
     @property
     def client(self) -> ApiClient:

@@ -17,6 +17,8 @@ from typing import Any, TypeAlias
 
 from podwire.lab.control import lock_daemon
 from podwire.lab.lab import Lab
+from podwire.lab.steps import StepEvent
+from podwire.lab.work import Work
 from podwire.model.errors import PodwireError
 from podwire.model.layout import LabLayout
 
@@ -53,7 +55,7 @@ class Daemon:
 
         error = ""
         try:
-            await self._answer(json.loads(await reader.readline()), say)
+            await self._answer(json.loads(await reader.readline()), reader, say)
         except (PodwireError, OSError) as trouble:
             error = str(trouble)
         except Exception as trouble:  # noqa: BLE001 - the process boundary: a bug is shown, not hidden
@@ -64,7 +66,9 @@ class Daemon:
             await writer.drain()
             writer.close()
 
-    async def _answer(self, question: dict[str, Any], say: Say) -> None:
+    async def _answer(
+        self, question: dict[str, Any], reader: asyncio.StreamReader, say: Say
+    ) -> None:
         match question.get("op"):
             case "ping":
                 say({"pid": os.getpid()})
@@ -73,11 +77,27 @@ class Daemon:
             case "up":
                 async with self._busy:
                     await self.lab.up(question["wanted"], lambda event: say(event.as_json()))
+            case "prepare":
+                await self.lab.prepare(lambda event: say(event.as_json()))
+            case "events":
+                await self._follow(reader, say)
             case "down":
                 await self.lab.down(lambda event: say(event.as_json()))
                 self.gone.set()
             case other:
                 raise PodwireError(f"the daemon knows no operation {other!r}")
+
+    async def _follow(self, reader: asyncio.StreamReader, say: Say) -> None:
+        """Tell every event of the lab until who asked has gone."""
+
+        def tell(work: Work, event: StepEvent) -> None:
+            say({**event.as_json(), "subject": work.subject, "work": work.title})
+
+        self.lab.works.listeners.add(tell)
+        try:
+            await reader.read()
+        finally:
+            self.lab.works.listeners.discard(tell)
 
 
 def main(arguments: list[str]) -> int:

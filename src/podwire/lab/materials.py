@@ -19,7 +19,7 @@ from podwire.lab.once import Once
 from podwire.lab.steps import Step
 from podwire.lab.store import Store
 from podwire.model.layout import LabLayout
-from podwire.model.progress import Progress
+from podwire.model.progress import Progress, silent
 
 DAEMONS = (*containerd.PACKAGES, "etcd-server")
 """Debian packages that are unpacked into the cache, never installed: each starts a service."""
@@ -49,6 +49,10 @@ class Materials:
     def version(self) -> str:
         """Of Kubernetes, as in v1.20.2; "" before it is known."""
         return self.binaries.version if self._once["kubernetes"].done else ""
+
+    async def ready_machine(self) -> None:
+        """This machine has been looked at: whatever makes a network namespace needs that first."""
+        await self._once["machine"](silent)
 
     def steps(self) -> list[Step]:
         get = self._once

@@ -98,6 +98,14 @@ def release(store: Store, name: str) -> None:
     store.delete(PluggedNic, name)
 
 
+def prune(store: Store, spec: ClusterSpec) -> None:
+    """Release the NICs of nodes that shall not be, when none of the cluster's nodes runs."""
+    kept = {control_plane_name(spec.key), *(one.nic.name for one in members(store, spec))}
+    for name, one in store.all(PluggedNic).items():
+        if one.cluster == spec.key and name not in kept:
+            release(store, name)
+
+
 def forget_cluster(store: Store, key: str) -> None:
     """Remove every row of the cluster; its addresses are free then."""
     with store.transaction():

@@ -9,7 +9,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, TypeAlias
 
 from podwire.model.errors import PodwireError
@@ -46,6 +46,12 @@ Emit: TypeAlias = Callable[[StepEvent], None]
 
 class StepFailedError(PodwireError):
     """A step failed; the ones that had not started are left undone."""
+
+
+def known_needs(steps: Sequence[Step]) -> list[Step]:
+    """The same steps, for when what they need beyond one another is done already."""
+    names = {one.name for one in steps}
+    return [replace(one, needs=tuple(need for need in one.needs if need in names)) for one in steps]
 
 
 async def carry_out(steps: Sequence[Step], emit: Emit) -> None:

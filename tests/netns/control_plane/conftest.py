@@ -24,7 +24,7 @@ from podwire.cluster.kubernetes_binaries import find_kubernetes
 from podwire.cluster.packages import unpack
 from podwire.cluster.pki import Credential, Pki
 from podwire.kernel.netns import NetNamespace
-from podwire.kernel.process import Supervisor
+from podwire.kernel.process import Running, Supervisor
 from podwire.model.cluster import API_PORT, ClusterSpec
 from podwire.model.layout import ClusterLayout, LabLayout
 
@@ -61,8 +61,11 @@ class ControlPlane:
         namespace = self.outside if outside else self.inside
         return ApiClient((API_ADDRESS, API_PORT), credential, namespace=namespace)
 
+    def running(self, name: str) -> Running:
+        return self.supervisor.running[f"{self.layout.directory}/{name}"]
+
     def pid(self, name: str) -> int:
-        pid = self.supervisor.running[f"{self.layout.directory}/{name}"].pid
+        pid = self.running(name).pid
         assert pid is not None
         return pid
 

@@ -77,7 +77,7 @@ def listening(plane):
 
 
 def test_all_four_run(plane):
-    assert list(plane.supervisor.running) == NAMES
+    assert [one.rpartition("/")[2] for one in plane.supervisor.running] == NAMES
     assert [one.restarts for one in plane.supervisor.running.values()] == [0, 0, 0, 0]
 
 
@@ -279,7 +279,7 @@ def test_real_kubectl_keeps_our_marks_in_the_user_s_kubeconfig(plane, tmp_path):
 @pytest.mark.parametrize("victim", ["kube-apiserver", "etcd"])
 def test_killed_program_comes_back_with_all_data(plane, victim):
     plane.run(plane.admin.post("/api/v1/namespaces", namespace(f"before-{victim}")))
-    state = plane.supervisor.running[victim]
+    state = plane.running(victim)
     before, pid = state.restarts, plane.pid(victim)
     os.kill(pid, signal.SIGKILL)
 

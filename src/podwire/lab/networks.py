@@ -1,0 +1,60 @@
+"""The VNets of a lab: made, changed and removed as asked for."""
+
+from __future__ import annotations
+
+from podwire.lab.network import Network
+from podwire.lab.site import Site
+from podwire.lab.store import PluggedNic
+from podwire.lab.work import Works
+from podwire.model.errors import InvalidInputError
+from podwire.model.progress import silent
+from podwire.model.vnet import VNet
+
+
+class Networks:
+    """By key: resource group and name in lower case."""
+
+    site: Site
+
+    def __init__(self) -> None:
+        self.works = Works()
+        self._networks: dict[str, Network] = {}
+
+    def vnets(self) -> dict[str, VNet]:
+        return {key: one.vnet for key, one in self._networks.items()}
+
+    def network(self, key: str) -> Network:
+        """Raises InvalidInputError when there is no such VNet."""
+        if key not in self._networks:
+            have = ", ".join(self._networks) or "none"
+            raise InvalidInputError(f"the lab has no VNet {key!r}; it has: {have}")
+        return self._networks[key]
+
+    def want_vnet(self, vnet: VNet) -> Network:
+        """Write it to the store. Whether it runs already, or is only known, stays as it was."""
+        self.site.store.put(vnet.key, vnet)
+        if vnet.key not in self._networks:
+            self._networks[vnet.key] = Network(self.site, vnet)
+        return self._networks[vnet.key]
+
+    async def put_vnet(self, vnet: VNet) -> None:
+        """Make the VNet, or change it into this; its fabric runs afterwards.
+
+        The caller has checked it (`model.aks_rules.check_vnet`).
+        """
+        network = self.want_vnet(vnet)
+        await self.site.materials.ready_machine()
+        await network.start(silent)
+        if network.vnet != vnet:
+            await network.update(vnet)
+
+    async def delete_vnet(self, key: str) -> None:
+        """Unknown: nothing. Raises InvalidInputError while something has a NIC on it."""
+        nics = self.site.store.all(PluggedNic)
+        used = next((name for name, one in nics.items() if one.vnet == key), None)
+        if used is not None:
+            raise InvalidInputError(f"VNet {key} is in use by {used}; delete that first")
+        self.site.store.delete(VNet, key)
+        network = self._networks.pop(key, None)
+        if network is not None:
+            await network.close()

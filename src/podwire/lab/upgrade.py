@@ -1,0 +1,88 @@
+"""Upgrading a node pool as AKS does: surge nodes come, then node by node is replaced, then they go.
+
+A replaced node keeps its name, its instance number and its addresses; its disk is new. Source: AKS,
+"Upgrade an AKS cluster" (max surge; cordon and drain; reimage).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from podwire.lab.bringup import node_steps
+from podwire.lab.building import Builder
+from podwire.lab.cluster import Cluster
+from podwire.lab.instances import Instances
+from podwire.lab.nics import Member, members, put_instances
+from podwire.lab.steps import Emit, carry_out, known_needs, one_step
+from podwire.model.errors import InvalidInputError, UnavailableError
+from podwire.model.progress import silent
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """surge: nodes that are added for the time of the upgrade; old: those that are replaced."""
+
+    cluster: Cluster
+    surge: tuple[Member, ...]
+    old: tuple[Member, ...]
+
+    async def carry_out(self, emit: Emit) -> None:
+        builder = Builder(self.cluster)
+        if self.surge:
+            await builder.certificates(silent)
+            await self._boot(builder, self.surge, emit)
+        width = max(1, len(self.surge))
+        for at in range(0, len(self.old), width):
+            batch = self.old[at : at + width]
+            await asyncio.gather(*(self._empty(builder, one, emit) for one in batch))
+            await self._boot(builder, batch, emit)
+        for one in self.surge:
+            async with one_step(emit, f"{one.nic.name}-leave", f"Node {one.nic.name}: removed"):
+                await builder.remove_node(one.nic.name)
+        self._forget_surge()
+        self.cluster.state = "running"
+
+    async def _boot(self, builder: Builder, batch: Sequence[Member], emit: Emit) -> None:
+        steps = [step for one in batch for step in node_steps(builder, one)]
+        await carry_out(known_needs(steps), emit)
+
+    async def _empty(self, builder: Builder, one: Member, emit: Emit) -> None:
+        name = one.nic.name
+        async with one_step(emit, f"{name}-leave", f"Node {name}: drained, replaced"):
+            if name in self.cluster.nodes:
+                await builder.drain(name)
+                await builder.end_node(name)
+
+    def _forget_surge(self) -> None:
+        store = self.cluster.site.store
+        for one in self.surge:
+            key = f"{self.cluster.key}/{one.pool.name}"
+            have = store.get(Instances, key) or Instances()
+            store.put(key, have.without((one.number,)))
+
+
+def plan(cluster: Cluster, pool_name: str, version: str = "") -> Plan:
+    """What is to be done; the surge nodes' NICs are in the store afterwards.
+
+    Raises InvalidInputError, with nothing changed.
+    """
+    spec, site = cluster.spec, cluster.site
+    pool = spec.pool(pool_name)
+    if cluster.api is None:
+        raise UnavailableError(f"cluster {spec.name} is {cluster.state}; start it first")
+    if version and version.lstrip("v") != site.materials.version.lstrip("v"):
+        raise InvalidInputError(
+            f"Kubernetes {version} is not here; the lab has {site.materials.version}",
+            code="K8sVersionNotSupported",
+            target="properties.kubernetesVersion",
+        )
+    key = f"{cluster.key}/{pool_name}"
+    old = tuple(one for one in members(site.store, spec) if one.pool == pool)
+    have = site.store.get(Instances, key) or Instances()
+    grown = have.grown(pool.surge_nodes)
+    with site.store.transaction():
+        put_instances(site, spec, pool, grown, cluster.network.vnet)
+    now = [one for one in members(site.store, spec) if one.pool == pool]
+    return Plan(cluster, tuple(one for one in now if one.number not in have.numbers), old)
