@@ -6,7 +6,7 @@ know what is behind a NIC. What the fabric is made of say `segments`, `steering`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from itertools import count
 
@@ -16,11 +16,11 @@ from podwire.kernel.rtnetlink import RtNetlink
 from podwire.model.errors import InvalidInputError, KernelError
 from podwire.model.vnet import Nic, VNet
 from podwire.model.vnet_change import check_change
-from podwire.model.wiring import Table, Wiring
+from podwire.model.wiring import Element, Table, Veth, Wiring
 from podwire.vnet.classes import classes
 from podwire.vnet.drops import Drops, read_drops
 from podwire.vnet.scene import Port, Scene, subnet_tables
-from podwire.vnet.segments import FABRIC, NODE, fabric_wiring, node_wiring
+from podwire.vnet.segments import FABRIC, FAR, NODE, TABLE, TRUSTED, fabric_wiring, node_wiring
 from podwire.vnet.steering import steering
 
 
@@ -60,10 +60,10 @@ class Fabric:
         """Be the fabric of this value of the same VNet: prefixes, subnets, route tables, groups.
 
         NICs stay plugged in and established flows go on; packets follow the old routes and rules or
-        the new ones, nothing between. What the value says of peerings holds once `peering.join`
-        has been called. Raises InvalidInputError when a subnet that has NICs would go or get
-        another prefix, or a rule is unknown, KernelError when the kernel refuses; all is as it was
-        then.
+        the new ones, nothing between. With peerings call `peering.join` instead.
+
+        Raises InvalidInputError when a subnet that has NICs would go or get another prefix, or a
+        rule is unknown, KernelError when the kernel refuses; all is as it was then.
         """
         scene = self._scene
         check_change(scene.vnet, vnet, self.nics())
@@ -86,7 +86,7 @@ class Fabric:
         """
         self._refuse_taken(nic)
         old = self._scene.ports.get(nic.name)
-        link = old.link if old else self._free_link()
+        link = old.link if old else self.free_link("nic")
         new = Port(nic, link, namespace.inode, ifname, mtu)
         scene = replace(self._scene, ports={**self._scene.ports, nic.name: new})
         if old is not None and old.same_cable(new) and self._has_link(link):
@@ -116,6 +116,31 @@ class Fabric:
         """The same with the names of their links in the fabric."""
         return tuple(self._scene.ports.values())
 
+    @property
+    def peers(self) -> Mapping[str, str]:
+        """The links to other fabrics, by the keys of their VNets."""
+        return self._scene.peers
+
+    def link(self, key: str, link: str, wiring: Wiring) -> None:
+        """The link leads to the fabric of that VNet; `wiring` opens it. Raises KernelError."""
+        scene = replace(self._scene, peers={**self._scene.peers, key: link})
+        self._become(scene, lambda: self._realise(wiring))
+
+    def unlink(self, key: str) -> None:
+        """Take the link to that VNet's fabric away; it may be gone, and unknown is fine."""
+        link = self._scene.peers.get(key)
+        if link is not None:
+            rest = {one: name for one, name in self._scene.peers.items() if one != key}
+            trusted = Element(FABRIC, "ip", TABLE, TRUSTED, link)
+            cable = Veth(FABRIC, link, FAR, link)
+            self._become(replace(self._scene, peers=rest), unplug=Wiring((cable, trusted)))
+
+    def free_link(self, kind: str) -> str:
+        """The lowest free name, as in nic3: at most 15 characters whatever it is for."""
+        ports = (port.link for port in self._scene.ports.values())
+        taken = {*ports, *self._scene.peers.values()}
+        return next(name for name in _link_names(kind) if name not in taken)
+
     def drops(self) -> Drops:
         """What the fabric has dropped since it was made. Raises KernelError."""
         return read_drops(self.namespace)
@@ -137,11 +162,6 @@ class Fabric:
                     f"NIC {nic.name} cannot have {min(taken)}: NIC {port.nic.name} of VNet "
                     f"{self.vnet.name} has it; detach that one first or take another address"
                 )
-
-    def _free_link(self) -> str:
-        """The lowest free name: at most 15 characters whatever the NIC is called."""
-        taken = {port.link for port in self._scene.ports.values()}
-        return next(name for name in _link_names() if name not in taken)
 
     def _has_link(self, link: str) -> bool:
         """To ask has an effect: a link whose carrier has just come drops what it is to send until
@@ -225,5 +245,5 @@ def _changes(before: Wiring, after: Wiring) -> tuple[Wiring, Wiring]:
     )
 
 
-def _link_names() -> Iterator[str]:
-    return (f"nic{number}" for number in count(1))
+def _link_names(kind: str) -> Iterator[str]:
+    return (f"{kind}{number}" for number in count(1))

@@ -31,6 +31,8 @@ from podwire.model.wiring import (
 
 FABRIC = "fabric"
 NODE = "node"
+FAR = "far"
+"""Another fabric."""
 TABLE = "vnet"
 OWNED = "owned"
 FORWARDERS = "forwarders"
