@@ -13,6 +13,7 @@ from itertools import count
 from podwire.kernel import wire
 from podwire.kernel.netns import NetNamespace
 from podwire.kernel.rtnetlink import RtNetlink
+from podwire.kernel.tap import create_tap
 from podwire.model.errors import InvalidInputError, KernelError
 from podwire.model.vnet import Nic, VNet
 from podwire.model.vnet_change import check_change
@@ -21,7 +22,7 @@ from podwire.vnet.classes import classes
 from podwire.vnet.drops import Drops, read_drops
 from podwire.vnet.scene import Port, Scene, subnet_tables
 from podwire.vnet.segments import FABRIC, FAR, NODE, TABLE, TRUSTED, fabric_wiring, node_wiring
-from podwire.vnet.steering import steering
+from podwire.vnet.steering import OUTSIDE, steering
 
 
 class Fabric:
@@ -134,6 +135,23 @@ class Fabric:
             trusted = Element(FABRIC, "ip", TABLE, TRUSTED, link)
             cable = Veth(FABRIC, link, FAR, link)
             self._become(replace(self._scene, peers=rest), unplug=Wiring((cable, trusted)))
+
+    def open_outside(self, wiring: Wiring) -> None:
+        """There is a link that leads out; `wiring` is what it has. Raises KernelError."""
+        if self._scene.outside:
+            return
+        create_tap(self.namespace, OUTSIDE)
+        with RtNetlink(self.namespace) as door:
+            door.set_link(door.index(OUTSIDE), up=True)
+        self._become(replace(self._scene, outside=True), lambda: self._realise(wiring))
+
+    def close_outside(self, wiring: Wiring) -> None:
+        """The link goes, with what it had. Raises KernelError."""
+        if not self._scene.outside:
+            return
+        self._become(replace(self._scene, outside=False), unplug=wiring)
+        with RtNetlink(self.namespace) as door:
+            door.delete_link(door.index(OUTSIDE))
 
     def free_link(self, kind: str) -> str:
         """The lowest free name, as in nic3: at most 15 characters whatever it is for."""
