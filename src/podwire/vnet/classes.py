@@ -44,10 +44,11 @@ def _steer(scene: Scene) -> Iterator[str]:
         if peering is None:
             yield f"iifname {link} meta mark set {FOREIGN} accept"
             continue
-        yield f"iifname {link} ip daddr != {own} meta mark set {FOREIGN} accept"
         if not peering.allow_forwarded:
             remote = _listed(peering.remote_prefixes)
             yield f"iifname {link} ip saddr != {remote} meta mark set {FOREIGN} accept"
+        unmarked = f"iifname {link} meta mark 0"  # not by way of one of the VNet's own NICs
+        yield f"{unmarked} ip daddr != {own} meta mark set {FOREIGN} accept"
     marks = {
         port.link: str(scene.tables[port.nic.subnet.name].number)
         for port in scene.ports.values()

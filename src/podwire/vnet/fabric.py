@@ -20,7 +20,7 @@ from podwire.model.vnet_change import check_change
 from podwire.model.wiring import Element, Table, Veth, Wiring
 from podwire.vnet.classes import classes
 from podwire.vnet.drops import Drops, read_drops
-from podwire.vnet.scene import Port, Scene, subnet_tables
+from podwire.vnet.scene import NIC_LINK, Port, Scene, subnet_tables
 from podwire.vnet.segments import FABRIC, FAR, NODE, TABLE, TRUSTED, fabric_wiring, node_wiring
 from podwire.vnet.steering import OUTSIDE, steering
 
@@ -87,7 +87,7 @@ class Fabric:
         """
         self._refuse_taken(nic)
         old = self._scene.ports.get(nic.name)
-        link = old.link if old else self.free_link("nic")
+        link = old.link if old else self.free_link(NIC_LINK)
         new = Port(nic, link, namespace.inode, ifname, mtu)
         scene = replace(self._scene, ports={**self._scene.ports, nic.name: new})
         if old is not None and old.same_cable(new) and self._has_link(link):
@@ -255,11 +255,11 @@ class Fabric:
 
 
 def _changes(before: Wiring, after: Wiring) -> tuple[Wiring, Wiring]:
-    """What `after` has in addition, and what of `before` it has no more."""
-    old, new = set(before), set(after)
+    """What `after` has in addition or otherwise, and what of `before` it has no more."""
+    old, new = set(before), {one.key for one in after}
     return (
         Wiring.of(one for one in after if one not in old),
-        Wiring.of(one for one in before if one not in new),
+        Wiring.of(one for one in before if one.key not in new),
     )
 
 

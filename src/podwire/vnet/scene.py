@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from ipaddress import IPv4Address, IPv4Network
 
 from podwire.model.effective_routes import EffectiveRoute, subnet_routes
 from podwire.model.vnet import Nic, Peering, VNet
 from podwire.model.wiring import Wiring
-from podwire.vnet.segments import FIRST_TABLE, port_wiring
+from podwire.vnet.segments import FIRST_ENTRY, FIRST_TABLE, port_wiring
 
+NIC_LINK = "nic"
+"""What the links to NICs are called, with a number."""
 Routes = tuple[EffectiveRoute, ...]
 
 
@@ -23,6 +26,11 @@ class Port:
     namespace: int
     ifname: str
     mtu: int
+
+    @property
+    def number(self) -> int:
+        """That of its link."""
+        return int(self.link.removeprefix(NIC_LINK))
 
     @property
     def wiring(self) -> Wiring:
@@ -75,6 +83,27 @@ class Scene:
     def owner(self, address: str) -> Port | None:
         ports = self.ports.values()
         return next((port for port in ports if address in port.nic.addresses), None)
+
+    @property
+    def entries(self) -> tuple[tuple[int, Port], ...]:
+        """(mark, NIC) of those that peers may name as the next hop of their routes."""
+        if not self.open_peers:
+            return ()
+        forwarders = (port for port in self.ports.values() if port.nic.ip_forwarding)
+        return tuple((FIRST_ENTRY + port.number, port) for port in forwarders)
+
+    def peer_of(self, address: str) -> str | None:
+        """The link to the peered VNet that has the address."""
+        return next(
+            (
+                link
+                for link, one in self.open_peers
+                if any(
+                    IPv4Address(address) in IPv4Network(prefix) for prefix in one.remote_prefixes
+                )
+            ),
+            None,
+        )
 
     def is_platform(self, port: Port) -> bool:
         """Whether the NIC is outside the VNet: Azure's own, that no rule of the user's is for."""

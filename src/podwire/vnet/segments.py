@@ -45,7 +45,9 @@ DENIED, NOBODYS, FOREIGN = 1, 2, 3
 """Marks of packets that are to be dropped: a security group says so; to an address of the VNet that
 no NIC has; of a peered VNet that may not send this."""
 FIRST_TABLE = 1000
-"""Marks from here on choose the routing table of the same number."""
+"""Marks from here on choose the routing table of the same number: one for each route table."""
+FIRST_ENTRY = 5000
+"""So do these: one for each NIC that forwards, for what comes from peers by way of it."""
 
 _SYSCTLS = (
     ("net/ipv4/ip_forward", "1"),

@@ -138,6 +138,47 @@ def test_a_route_table_leads_to_the_peer_or_not(sites):
         assert passes(sites.a, "a", B, sites.b) is through
 
 
+def test_a_spoke_reaches_another_by_way_of_the_hubs_appliance(sites):
+    """The usual hub and spokes: a route in each spoke, forwarded traffic allowed, one appliance."""
+    hub = sites.b
+    hub.change("b", ip_forwarding=True)
+    with hub.hosts["b"].namespace.entered(), open("/proc/sys/net/ipv4/ip_forward", "w") as file:
+        file.write("1")
+    values = [spoke(1, "10.3.0.0/16"), spoke(3, "10.1.0.0/16")]
+    sites.join(*values, vnet(2, 1, 3))
+    assert ping(sites.a.hosts["a"].namespace, C) == C
+    seen = [one for one in hub.frames_at("b") if one.kind == 0x0800 and one.payload[9] == 1]
+    assert [one.payload[12:20] for one in seen] == [
+        socket.inet_aton(one) + socket.inet_aton(other) for one, other in ((A, C), (C, A))
+    ]
+    refused = replace(values[0], peerings=(replace(values[0].peerings[0], allow_forwarded=False),))
+    sites.join(refused)
+    assert not passes(sites.c, "c", A, sites.a)
+    sites.join(values[0])
+    hub.change("b", ip_forwarding=False)
+    assert list(hub.frames_at("b"))
+    assert not passes(sites.a, "a", C, sites.c)
+    assert not any(one.udp_payload for one in hub.frames_at("b"))
+    assert passes(sites.a, "a", B, hub)
+
+
+def spoke(number: int, beyond: str) -> VNet:
+    table = RouteTable("t", (Route("r", beyond, NextHop.VIRTUAL_APPLIANCE, B),))
+    one = vnet(number, 2, subnets=(Subnet("nodes", f"10.{number}.0.0/24", table),))
+    return replace(one, peerings=(replace(one.peerings[0], allow_forwarded=True),))
+
+
+def test_the_groups_of_a_peers_appliance_count_for_what_goes_by_way_of_it(sites):
+    closed = Subnet("nodes", "10.2.0.0/24", security=SecurityGroup("defaults"))
+    sites.b.change("b", ip_forwarding=True)
+    sites.join(spoke(1, "198.51.100.0/24"), vnet(2, 1, subnets=(closed,)))
+    before = sites.b.fabric.drops().denied
+    assert not passes(sites.a, "a", "198.51.100.7", sites.b)
+    assert sites.b.fabric.drops().denied == before + 1
+    sites.join(vnet(2, 1))
+    assert passes(sites.a, "a", "198.51.100.8", sites.b)
+
+
 def test_a_connection_outlives_changes_of_both_vnets(sites):
     sites.join(vnet(1, 2), vnet(2, 1))
     with sites.b.hosts["b"].namespace.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
