@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from ipaddress import IPv4Address, IPv4Network
+
+from podwire.model.errors import InvalidInputError
 
 
 class NextHop(StrEnum):
@@ -30,12 +33,26 @@ class NextHop(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A user defined route. prefix: CIDR; next_hop_ip: of a VirtualAppliance, else ""."""
+    """A user defined route. prefix: CIDR; next_hop_ip: of a VirtualAppliance, else "".
+
+    Raises InvalidInputError when one of them is none.
+    """
 
     name: str
     prefix: str
     next_hop_type: NextHop
     next_hop_ip: str = ""
+
+    def __post_init__(self) -> None:
+        try:
+            IPv4Network(self.prefix)
+            if self.next_hop_type == NextHop.VIRTUAL_APPLIANCE:
+                IPv4Address(self.next_hop_ip)
+        except ValueError as error:
+            raise InvalidInputError(
+                f"route {self.name} to {self.prefix} by {self.next_hop_ip or 'nothing'} cannot be: "
+                f"{error}; give a CIDR, and an address for a VirtualAppliance"
+            ) from error
 
 
 @dataclass(frozen=True, slots=True)

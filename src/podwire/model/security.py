@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from podwire.model.errors import InvalidInputError
+
 ANY = "*"
 HIGHEST_PORT = 65535
 
@@ -45,12 +47,31 @@ class Protocol(_Word):
         return self in (Protocol.TCP, Protocol.UDP)
 
 
+def port_range(text: str) -> tuple[int, int]:
+    """First and last port of "80", "8000-8080" or "*". Raises InvalidInputError."""
+    if text == ANY:
+        return 0, HIGHEST_PORT
+    first, _, last = text.partition("-")
+    try:
+        low, high = int(first), int(last or first)
+    except ValueError:
+        low, high = -1, -1
+    if not 0 <= low <= high <= HIGHEST_PORT:
+        raise InvalidInputError(
+            f"Security rule has invalid Port range. Value provided: {text}. Value should be an "
+            f"integer OR integer range with '-' delimiter. Valid range 0-{HIGHEST_PORT}.",
+            code="SecurityRuleInvalidPortRange",
+        )
+    return low, high
+
+
 @dataclass(frozen=True, slots=True)
 class SecurityRule:
     """One rule; of those that match a packet the one with the lowest priority number decides.
 
     priority: 100 to 4096, unique in its group and direction. sources, destinations: CIDRs,
     addresses, service tags or "*". source_ports, destination_ports: "80", "8000-8080" or "*".
+    Raises InvalidInputError for other ports.
     """
 
     name: str
@@ -62,6 +83,10 @@ class SecurityRule:
     destinations: tuple[str, ...] = (ANY,)
     source_ports: tuple[str, ...] = (ANY,)
     destination_ports: tuple[str, ...] = (ANY,)
+
+    def __post_init__(self) -> None:
+        for one in (*self.source_ports, *self.destination_ports):
+            port_range(one)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +122,3 @@ DEFAULT_RULES = (
     _default("DenyAllOutBound", 65500, _OUT, ANY, ANY, Access.DENY),
 )
 """What every group ends with; no user's rule has so high a number."""
-
-
-def port_range(text: str) -> tuple[int, int]:
-    """First and last port of "80", "8000-8080" or "*". Raises ValueError."""
-    if text == ANY:
-        return 0, HIGHEST_PORT
-    first, _, last = text.partition("-")
-    return int(first), int(last or first)

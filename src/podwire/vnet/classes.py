@@ -8,7 +8,7 @@ connection tracking.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from podwire.model.effective_security import (
     BY_SUBNET,
@@ -18,7 +18,7 @@ from podwire.model.effective_security import (
     effective_rules,
 )
 from podwire.model.prefixes import EVERYTHING, Networks
-from podwire.model.security import HIGHEST_PORT, Access, Direction, Protocol
+from podwire.model.security import HIGHEST_PORT, Access, Direction, Protocol, SecurityGroup
 from podwire.model.wiring import Table
 from podwire.vnet.scene import Port, Scene
 from podwire.vnet.segments import DENIED, FABRIC, FOREIGN, NOBODYS
@@ -80,19 +80,25 @@ class _Groups:
         self._scene = scene
         self._chains: dict[tuple[str, ...], str] = {}
         self._maps: _Maps = {}
+        alike: dict[tuple[str, SecurityGroup | None], list[Port]] = {}
         for port in scene.ports.values():
             if not scene.is_platform(port):
-                self._add(port)
+                kind = (port.nic.subnet.name, port.nic.security)
+                alike.setdefault(kind, []).append(port)
+        for ports in alike.values():
+            self._add(ports)
 
     @property
     def any(self) -> bool:
         return bool(self._chains)
 
-    def _add(self, port: Port) -> None:
-        for group in effective_rules(port.nic, self._scene.vnet):
+    def _add(self, ports: Sequence[Port]) -> None:
+        """Of one subnet and with one group of their own, so that the same rules are for them."""
+        for group in effective_rules(ports[0].nic, self._scene.vnet):
             for direction in Direction:
                 links = self._maps.setdefault((group.association, direction), {})
-                links[port.link] = f"jump {self._chain(group, direction)}"
+                jump = f"jump {self._chain(group, direction)}"
+                links.update((port.link, jump) for port in ports)
 
     def _chain(self, group: EffectiveGroup, direction: Direction) -> str:
         lines = tuple(_rules(group, direction))

@@ -13,7 +13,7 @@ from podwire.kernel import policy_routes, wire
 from podwire.kernel.rtnetlink import RtNetlink
 from podwire.model.cluster import PLATFORM_ADDRESS
 from podwire.model.effective_routes import effective_routes, route_to
-from podwire.model.errors import InvalidInputError
+from podwire.model.errors import InvalidInputError, KernelError
 from podwire.model.route_table import NextHop, Route, RouteTable
 from podwire.model.vnet import FABRIC_MAC, IMDS, WIRE_SERVER, Subnet, VNet
 from podwire.model.wiring import diff
@@ -204,6 +204,22 @@ def test_the_kernel_has_what_the_scene_says_and_nothing_more_after_changes(site)
         assert policy_routes.ruled_tables(door) == set()
         for table in range(1000, 1004):
             assert policy_routes.routes(door, table) == []
+
+
+def test_what_cannot_be_made_changes_nothing(site, monkeypatch):
+    """Here nft is not to be found, when the new routes are in the kernel already."""
+    before = vnet(via("10.220.2.0/24"))
+    site.fabric.update(before)
+    with monkeypatch.context() as patch:
+        patch.setenv("PATH", "/nowhere")
+        with pytest.raises(KernelError, match="install nftables"):
+            site.fabric.update(replace(vnet(via("0.0.0.0/0")), prefixes=("10.220.0.0/15",)))
+    assert site.fabric.vnet == before
+    assert site.reaches("web", "10.220.2.4") == ("nva",)
+    with RtNetlink(site.fabric.namespace) as door:
+        assert len(policy_routes.ruled_tables(door)) == 1
+    site.fabric.update(vnet())
+    assert site.reaches("web", "10.220.2.4") == ("app",)
 
 
 def test_a_subnet_in_use_stays_and_the_rest_may_go(site):

@@ -6,16 +6,22 @@ import itertools
 import socket
 import struct
 import subprocess
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from podwire.model.effective_security import Packet, evaluate
 from podwire.model.errors import InvalidInputError
 from podwire.model.route_table import NextHop, Route, RouteTable
 from podwire.model.security import Access, Direction, Protocol, SecurityGroup, SecurityRule
 from podwire.model.vnet import FABRIC_MAC, IMDS, WIRE_SERVER, Subnet, VNet
+from tests.unit.model import vnet_strategies as strategies
+from tests.unit.model.vnet_strategies import ADDRESSES
 
 from .frames import PATIENCE, checksum, ipv4, ping, tcp_segment
 from .site import Site
@@ -201,6 +207,55 @@ def frame(packet: Packet, mac: str, number: int = 0) -> bytes:
     return ipv4(FABRIC_MAC, mac, *where, kind, payload, FIRST + number)
 
 
+SOURCES = tuple(one for one in ADDRESSES if one != WIRE_SERVER)
+SOME_PACKETS = [
+    *(
+        Packet(protocol, source, "10.1.9.9", source_port, port)
+        for protocol in (TCP, UDP)
+        for source in SOURCES
+        for source_port, port in ((80, 443), (500, 8080), (65535, 1023))
+    ),
+    *(Packet(protocol, source, "10.1.9.9") for protocol in (ICMP, ESP, None) for source in SOURCES),
+]
+
+
+def test_the_kernels_verdicts_on_any_groups_are_the_models():
+    """Groups and route tables as hypothesis makes them, on subnets and NICs alike."""
+    with ExitStack() as stack:
+        subnets = (Subnet("left", "10.1.2.0/24"), Subnet("right", "10.1.9.0/24"))
+        bare = VNet("v", "rg", ("10.1.0.0/16",), subnets)
+        site = Site.build(bare, stack)
+        site.add("a", "left", "10.1.2.4", ip_forwarding=True)
+        site.add("b", "right", "10.1.9.9")
+
+        @settings(max_examples=25, deadline=None, derandomize=True, database=None)
+        @given(
+            *(st.none() | strategies.groups for _ in range(4)), st.none() | strategies.route_tables
+        )
+        def check(left, right, nic_a, nic_b, table):
+            one, other = subnets
+            other = replace(other, security=right, route_table=table)
+            wanted = replace(bare, subnets=(replace(one, security=left), other))
+            site.fabric.update(wanted)
+            site.change("a", security=nic_a)
+            site.change("b", security=nic_b)
+            forget_flows(site)
+            a, b = site.hosts["a"].nic, site.hosts["b"].nic
+            out = [packet for packet in SOME_PACKETS if evaluate(packet, OUT, a, wanted).allowed]
+            passing = [packet for packet in out if evaluate(packet, IN, b, wanted).allowed]
+            shares.append(len(passing) / len(SOME_PACKETS))
+            assert arrived(site, SOME_PACKETS) == passing
+
+        shares: list[float] = []
+        check()
+        assert sum(0 < one < 1 for one in shares) > 5
+
+
+def forget_flows(site: Site) -> None:
+    with site.fabric.namespace.entered():
+        subprocess.run(["conntrack", "-F"], check=True, capture_output=True)
+
+
 def test_who_opens_a_flow_decides_and_answers_pass(site):
     """Nothing comes to a, unless a has asked for it."""
     site.fabric.update(vnet(left=group(rule(100, IN, DENY))))
@@ -211,18 +266,66 @@ def test_who_opens_a_flow_decides_and_answers_pass(site):
     assert site.reaches("b", A) == ()
 
 
-def exchange(client, server, address: str) -> bytes:
+def exchange(client, server, address: str, asked: bytes = b"asked") -> bytes:
+    """What comes back from port 80."""
     with server.namespace.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
         listener.bind((address, 80))
         listener.listen()
+        thread = threading.Thread(target=answer, args=(listener,))
+        thread.start()
         with client.namespace.socket(socket.AF_INET, socket.SOCK_STREAM) as mine:
             mine.settimeout(PATIENCE)
             mine.connect((address, 80))
-            other, _ = listener.accept()
-            with other:
-                mine.sendall(b"asked")
-                other.sendall(other.recv(99) + b" answered")
-                return mine.recv(99)
+            mine.sendall(asked)
+            mine.shutdown(socket.SHUT_WR)
+            with mine.makefile("rb") as stream:
+                said = stream.read()
+        thread.join()
+        return said
+
+
+def answer(listener: socket.socket) -> None:
+    listener.settimeout(PATIENCE)
+    other, _ = listener.accept()
+    with other, other.makefile("rb") as stream:
+        other.sendall(stream.read() + b" answered")
+
+
+@pytest.mark.parametrize("ways", [("left",), ("right",), ("left", "right")], ids="-".join)
+def test_a_stream_through_an_appliance_between_closed_subnets(site, ways):
+    """The fabric sees each segment twice; who answers may do so directly."""
+    routes = {
+        "left": RouteTable("t", (via("10.220.2.0/24"),)),
+        "right": RouteTable("t", (via("10.220.1.0/24"),)),
+    }
+    groups = {
+        "left": group(rule(100, IN, DENY), rule(100, OUT, ALLOW, TCP, destinations=(B,))),
+        "right": group(rule(100, IN, ALLOW, TCP), rule(200, IN, DENY), rule(200, OUT, DENY)),
+    }
+    subnets = [
+        replace(
+            one,
+            security=groups[one.name],
+            route_table=routes[one.name] if one.name in ways else None,
+        )
+        for one in vnet().subnets
+    ]
+    middle = Subnet(
+        "middle", "10.220.3.0/24", security=group(rule(100, OUT, ALLOW), rule(100, IN, ALLOW))
+    )
+    site.fabric.update(replace(vnet(), subnets=(*subnets, middle)))
+    nva = site.add("nva", "middle", "10.220.3.4", ip_forwarding=True)
+    with nva.namespace.entered(), open("/proc/sys/net/ipv4/ip_forward", "w") as file:
+        file.write("1")
+    a, b = site.hosts["a"], site.hosts["b"]
+    data = bytes(range(256)) * 4096
+    assert exchange(a, b, B, data) == data + b" answered"
+    assert site.fabric.drops().denied == 0
+    assert any(one.kind == 0x0800 and one.payload[9] == 6 for one in nva.tap.received())
+
+
+def via(prefix: str) -> Route:
+    return Route("via", prefix, NextHop.VIRTUAL_APPLIANCE, "10.220.3.4")
 
 
 @pytest.mark.parametrize("flags", [pytest.param(16, id="ACK"), pytest.param(4, id="RST")])

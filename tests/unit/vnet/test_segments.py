@@ -77,3 +77,10 @@ def test_the_node_gets_what_dhcp_gives(first):
         Route("node", f"{WIRE_SERVER}/32", "eth0", via="10.220.2.1"),
         Route("node", f"{IMDS}/32", "eth0", via="10.220.2.1"),
     ]
+
+
+def test_a_nic_that_forwards_may_send_with_any_address(first):
+    more = set(port_wiring(replace(first, ip_forwarding=True), "nic7")) - set(
+        port_wiring(first, "nic7")
+    )
+    assert more == {Element("fabric", "ip", "vnet", "forwarders", "nic7 . 00:0d:3a:8a:50:da")}
