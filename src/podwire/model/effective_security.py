@@ -20,7 +20,7 @@ from podwire.model.security import (
     SecurityRule,
     port_range,
 )
-from podwire.model.service_tags import Tags, expand, tags_of
+from podwire.model.service_tags import PLATFORM, Tags, expand, tags_of
 from podwire.model.vnet import Nic, VNet
 
 BY_SUBNET, BY_NIC = "Subnet", "NetworkInterface"
@@ -124,7 +124,12 @@ def _effective(group: SecurityGroup, association: str, tags: Tags) -> EffectiveG
 
 
 def evaluate(packet: Packet, direction: Direction, nic: Nic, vnet: VNet) -> Decision:
-    """Whether the NIC's groups let the packet in or out, and which rules say so."""
+    """Whether the NIC's groups let the packet in or out, and which rules say so.
+
+    What the control plane sends is let in: in AKS it comes through a tunnel that the node opened.
+    """
+    if holds(PLATFORM, packet.source):
+        return Decision(allowed=True)
     groups = effective_rules(nic, vnet)
     deciders: list[tuple[str, str]] = []
     for one in groups if direction == Direction.INBOUND else reversed(groups):

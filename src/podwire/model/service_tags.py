@@ -19,13 +19,13 @@ from podwire.model.vnet import PLATFORM_RANGE, WIRE_SERVER, Nic, VNet
 Tags = Callable[[str], Networks]
 """The addresses of a tag in lower case. Raises KeyError."""
 
-_PLATFORM: Networks = (IPv4Network(PLATFORM_RANGE),)
+PLATFORM: Networks = (IPv4Network(PLATFORM_RANGE),)
 _PRIVATE = without(
     union(
         IPv4Network(one)
         for one in (*RESERVED, "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3", WIRE_SERVER)
     ),
-    _PLATFORM,
+    PLATFORM,
 )
 
 
@@ -45,7 +45,7 @@ def _tags(prefixes: tuple[str, ...]) -> Tags:
         "virtualnetwork": vnet,
         "azureloadbalancer": (IPv4Network(WIRE_SERVER),),
         "internet": without(without(EVERYTHING, _PRIVATE), vnet),
-        "azurecloud": _PLATFORM,
+        "azurecloud": PLATFORM,
     }.__getitem__
 
 

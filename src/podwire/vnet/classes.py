@@ -19,6 +19,7 @@ from podwire.model.effective_security import (
 )
 from podwire.model.prefixes import EVERYTHING, Networks
 from podwire.model.security import HIGHEST_PORT, Access, Direction, Protocol, SecurityGroup
+from podwire.model.vnet import PLATFORM_RANGE
 from podwire.model.wiring import Table
 from podwire.vnet.scene import Port, Scene
 from podwire.vnet.segments import DENIED, FABRIC, FOREIGN, NOBODYS
@@ -112,9 +113,7 @@ class _Groups:
             yield from (f"chain {name} {{", *rules, "}")
         yield from ("chain inbound {", *self._asked(Direction.INBOUND, "oifname"), "}")
         yield "chain groups {"
-        platform = [one.link for one in self._scene.ports.values() if self._scene.is_platform(one)]
-        if platform:
-            yield f"iifname {_listed(platform)} return"
+        yield f"ip saddr {PLATFORM_RANGE} return"
         yield from (*self._asked(Direction.OUTBOUND, "iifname"), "goto inbound", "}")
 
     def _asked(self, direction: Direction, key: str) -> Iterator[str]:

@@ -66,11 +66,18 @@ class Fabric:
         Raises InvalidInputError when a subnet that has NICs would go or get another prefix, or a
         rule is unknown, KernelError when the kernel refuses; all is as it was then.
         """
+        self._become(self._changed(vnet))
+
+    def check(self, vnet: VNet) -> None:
+        """Raises InvalidInputError when `update` would."""
+        classes(self._changed(vnet))
+
+    def _changed(self, vnet: VNet) -> Scene:
         scene = self._scene
         check_change(scene.vnet, vnet, self.nics())
         ports = {name: port.within(vnet) for name, port in scene.ports.items()}
         tables = subnet_tables(vnet, scene.tables)
-        self._become(replace(scene, vnet=vnet, ports=ports, tables=tables))
+        return replace(scene, vnet=vnet, ports=ports, tables=tables)
 
     def attach(
         self, nic: Nic, namespace: NetNamespace, *, ifname: str = "eth0", mtu: int = 1500

@@ -27,17 +27,18 @@ def join(fabrics: Iterable[Fabric], changed: Iterable[VNet] = ()) -> None:
     fabrics: all that are running; changed: new values of some of their VNets. Call it after a
     fabric has come or gone, and in place of `Fabric.update` when there are peerings. Raises
     InvalidInputError when the address spaces of two peered VNets overlap, or as `Fabric.update`
-    does, KernelError when the kernel refuses.
+    does, and nothing has changed then; KernelError when the kernel refuses.
     """
     running = {one.vnet.key: one for one in fabrics}
     values = {key: one.vnet for key, one in running.items()} | {one.key: one for one in changed}
     vnets = connect_peerings(values[key] for key in running)
     wanted = {frozenset(pair) for pair in _connected(vnets.values())}
     for key, fabric in running.items():
-        for other in [one for one in fabric.peers if {one, key} not in wanted]:
-            fabric.unlink(other)
+        fabric.check(vnets[key])
     for key, fabric in running.items():
         fabric.update(vnets[key])
+        for other in [one for one in fabric.peers if {one, key} not in wanted]:
+            fabric.unlink(other)
     for one, other in combinations(running, 2):
         if {one, other} in wanted:
             _link(running[one], running[other])

@@ -16,7 +16,7 @@ checks); net/ipv4/arp.c (arp_process, arp_fwd_proxy).
 
 from __future__ import annotations
 
-from podwire.model.vnet import FABRIC_MAC, IMDS, WIRE_SERVER, Nic
+from podwire.model.vnet import FABRIC_MAC, IMDS, PLATFORM_RANGE, WIRE_SERVER, Nic
 from podwire.model.wiring import (
     Address,
     Element,
@@ -36,7 +36,7 @@ FAR = "far"
 TABLE = "vnet"
 OWNED = "owned"
 FORWARDERS = "forwarders"
-"""(link, MAC) of the NICs that may send with any source address."""
+"""(link, MAC) of the NICs that may send with any source address but the platform's."""
 TRUSTED = "trusted"
 """Links that lead to no NIC: to another fabric, or out."""
 FAMILIES = ("ip", "arp")
@@ -79,7 +79,7 @@ chain guard {{
     type filter hook prerouting priority raw; policy drop;
     iifname . ether saddr . ip saddr @{OWNED} accept
     iifname lo accept
-    iifname . ether saddr @{FORWARDERS} accept
+    iifname . ether saddr @{FORWARDERS} ip saddr != {PLATFORM_RANGE} accept
     iifname @{TRUSTED} accept
     counter name spoofed
 }}

@@ -216,4 +216,6 @@ def test_overlapping_vnets_are_refused_and_nothing_changes(sites):
     sites.join(vnet(1, 2), vnet(2, 1))
     with pytest.raises(InvalidInputError, match="address spaces overlap"):
         sites.join(vnet(1, 2, prefixes=("10.1.0.0/16", "10.2.128.0/17")))
+    with pytest.raises(InvalidInputError, match="in use by b"):
+        sites.join(vnet(1), vnet(2, subnets=()))
     assert passes(sites.a, "a", B, sites.b)

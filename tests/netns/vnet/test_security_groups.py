@@ -207,7 +207,7 @@ def frame(packet: Packet, mac: str, number: int = 0) -> bytes:
     return ipv4(FABRIC_MAC, mac, *where, kind, payload, FIRST + number)
 
 
-SOURCES = tuple(one for one in ADDRESSES if one != WIRE_SERVER)
+SOURCES = tuple(one for one in ADDRESSES if one not in (WIRE_SERVER, "172.31.0.4"))
 SOME_PACKETS = [
     *(
         Packet(protocol, source, "10.1.9.9", source_port, port)
@@ -408,6 +408,14 @@ def probes(site: Site, address: str) -> bool:
         probe.connect_ex((address, 80))
         come = [one.payload for one in site.frames_at("b") if one.kind == 0x0800]
     return any((one[9], one[12:16]) == (6, socket.inet_aton(WIRE_SERVER)) for one in come)
+
+
+def test_nobody_plays_the_platform(site):
+    """Its address would pass every group, so that not even a NIC that forwards may have it."""
+    site.fabric.update(vnet(right=group(rule(100, IN, DENY))))
+    before = site.fabric.drops().spoofed
+    assert site.reaches("a", B, source="172.31.0.254") == ()
+    assert site.fabric.drops().spoofed == before + 1
 
 
 def test_a_new_nic_is_judged_from_its_first_packet_on(site):
