@@ -12,7 +12,8 @@ from podwire.model.errors import KernelError
 
 @dataclass(frozen=True, slots=True)
 class Drops:
-    """In packets. spoofed: IPv4 with a source MAC or address that is not the NIC's;
+    """In packets. spoofed: IPv4 with a source MAC or address that is not the NIC's, or from a peer
+    that may not send this;
     spoofed_arp: ARP with such a sender; unowned: to an address that no NIC has, or by a route
     that leads nowhere; denied: by a security group."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -37,6 +38,7 @@ class Site:
 
     @classmethod
     def build(cls, vnet: VNet, stack: ExitStack) -> Site:
+        _stay_on_one_processor(stack)
         fabric = Fabric.create(vnet)
         stack.callback(fabric.close)
         site = cls(fabric, stack)
@@ -95,3 +97,10 @@ class Site:
                 return
             yield one
         raise AssertionError(f"{name} is not reached by the control plane")
+
+
+def _stay_on_one_processor(stack: ExitStack) -> None:
+    """What is sent later then comes later, also when the kernel puts packets off (ksoftirqd)."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(before)})
+    stack.callback(os.sched_setaffinity, 0, before)

@@ -416,6 +416,8 @@ def test_nobody_plays_the_platform(site):
     before = site.fabric.drops().spoofed
     assert site.reaches("a", B, source="172.31.0.254") == ()
     assert site.fabric.drops().spoofed == before + 1
+    site.fabric.update(vnet(right=group(rule(100, IN, DENY, sources=("10.0.0.0/8",)))))
+    assert site.reaches("a", B, source=WIRE_SERVER) == ()
 
 
 def test_a_new_nic_is_judged_from_its_first_packet_on(site):
