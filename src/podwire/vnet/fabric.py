@@ -24,6 +24,8 @@ from podwire.vnet.scene import NIC_LINK, Port, Scene, subnet_tables
 from podwire.vnet.segments import FABRIC, FAR, NODE, TABLE, TRUSTED, fabric_wiring, node_wiring
 from podwire.vnet.steering import OUTSIDE, steering
 
+__all__ = ["Fabric", "Port"]
+
 
 class Fabric:
     """One VNet's fabric. One thread uses it; each call takes milliseconds."""
