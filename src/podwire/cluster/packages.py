@@ -44,6 +44,7 @@ INSTALLABLE: Final = frozenset(
         "nftables",
         "patch",
         "procps",
+        "slirp4netns",
         "sudo",
         "tcpdump",
         "util-linux",

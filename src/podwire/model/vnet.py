@@ -1,7 +1,7 @@
-"""The virtual network as values: VNet, subnets, NICs, and which addresses a NIC gets.
+"""The virtual network as values: VNet, subnets, NICs, peerings; which addresses a NIC gets.
 
 Source: Azure's virtual network rules (five reserved addresses a subnet; secondary addresses of a
-node taken contiguously, lowest first).
+node taken contiguously, lowest first; virtual network peering).
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
 from podwire.model.errors import InvalidInputError
+from podwire.model.route_table import RouteTable
+from podwire.model.security import SecurityGroup
 
 WIRE_SERVER = "168.63.129.16"
 """Azure's platform address: wire server, DNS, DHCP, load balancer probes."""
@@ -18,6 +20,8 @@ IMDS = "169.254.169.254"
 """The instance metadata service."""
 FABRIC_MAC = "12:34:56:78:9a:bc"
 """The MAC with which Azure's fabric answers every ARP request of a NIC."""
+PLATFORM_RANGE = "172.31.0.0/16"
+"""Where the lab puts what in Azure has a public address, as control planes: no VNet may have it."""
 RESERVED_FIRST = 4
 """Addresses at a subnet's start that are never handed out; the last one is not either."""
 SMALLEST_SUBNET = 29
@@ -36,10 +40,12 @@ def usable(prefix: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Subnet:
-    """prefix: CIDR, as in 10.220.2.0/24."""
+    """prefix: CIDR, as in 10.220.2.0/24. route_table, security: what is associated with it."""
 
     name: str
     prefix: str
+    route_table: RouteTable | None = None
+    security: SecurityGroup | None = None
 
     @property
     def network(self) -> IPv4Network:
@@ -63,11 +69,41 @@ class Subnet:
 
 
 @dataclass(frozen=True, slots=True)
+class Peering:
+    """One side of a peering. remote: the other VNet's key; remote_prefixes: its address space.
+
+    connected: the other side is there, too (Azure: Connected, else Initiated). allow_access: the
+    two VNets reach each other; allow_forwarded: what comes from there may have its source
+    elsewhere. The rest is kept and has no effect, for the lab has no gateways.
+    """
+
+    name: str
+    remote: str
+    remote_prefixes: tuple[str, ...] = ()
+    connected: bool = False
+    allow_access: bool = True
+    allow_forwarded: bool = False
+    allow_gateway_transit: bool = False
+    use_remote_gateways: bool = False
+
+    @property
+    def open(self) -> bool:
+        """Whether packets pass, as far as this side is concerned."""
+        return self.connected and self.allow_access
+
+
+@dataclass(frozen=True, slots=True)
 class VNet:
     name: str
     resource_group: str
     prefixes: tuple[str, ...]
     subnets: tuple[Subnet, ...]
+    peerings: tuple[Peering, ...] = ()
+
+    def subnet_of(self, nic: Nic) -> Subnet | None:
+        """The NIC's subnet as it is now; None for a NIC of the platform, outside the VNet."""
+        have = (one for one in self.subnets if one.name == nic.subnet.name)
+        return next((one for one in have if one.prefix == nic.subnet.prefix), None)
 
     @property
     def key(self) -> str:
@@ -86,13 +122,16 @@ class VNet:
 class Nic:
     """A network interface card: one MAC, a primary and some secondary addresses of one subnet.
 
-    addresses: the primary one first; mac: lower case with colons.
+    addresses: the primary one first; mac: lower case with colons. ip_forwarding: packets whose
+    source or destination is not its own may leave and reach it.
     """
 
     name: str
     mac: str
     subnet: Subnet
     addresses: tuple[str, ...]
+    ip_forwarding: bool = False
+    security: SecurityGroup | None = None
 
     @property
     def primary(self) -> str:

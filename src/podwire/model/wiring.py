@@ -110,6 +110,38 @@ class Route:
 
 
 @dataclass(frozen=True, slots=True)
+class PolicyRoute:
+    """A route of another table than main, which packets with the mark `table` follow (PolicyRule).
+
+    link: None sends what takes this route back to the rules, which lead to main (RTN_THROW).
+    via: onlink, reached by a Neighbour of `link`. metric: of two routes to `dst` the lower counts.
+    """
+
+    place: str
+    table: int
+    dst: str
+    link: str | None = None
+    via: str | None = None
+    metric: int = 0
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        return ("policy-route", self.place, str(self.table), self.dst, str(self.metric))
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyRule:
+    """Packets with the mark `table` (nft: meta mark) follow the routes of this table, then main."""
+
+    place: str
+    table: int
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        return ("policy-rule", self.place, str(self.table))
+
+
+@dataclass(frozen=True, slots=True)
 class Neighbour:
     """A permanent neighbour entry (NUD_PERMANENT)."""
 
@@ -193,6 +225,8 @@ KernelObject: TypeAlias = (
     | BridgePort
     | Address
     | Route
+    | PolicyRoute
+    | PolicyRule
     | Neighbour
     | NeighbourProxy
     | Sysctl

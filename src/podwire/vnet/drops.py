@@ -12,12 +12,15 @@ from podwire.model.errors import KernelError
 
 @dataclass(frozen=True, slots=True)
 class Drops:
-    """In packets. spoofed: IPv4 with a source MAC or address that is not the NIC's;
-    spoofed_arp: ARP with such a sender; unowned: to an address that no NIC has."""
+    """In packets. spoofed: IPv4 with a source MAC or address that is not the NIC's, or from a peer
+    that may not send this;
+    spoofed_arp: ARP with such a sender; unowned: to an address that no NIC has, or by a route
+    that leads nowhere; denied: by a security group."""
 
     spoofed: int
     spoofed_arp: int
     unowned: int
+    denied: int = 0
 
 
 def read_drops(fabric: NetNamespace) -> Drops:
@@ -44,4 +47,5 @@ def parse_drops(listing: str) -> Drops:
         spoofed=packets.get(("ip", "spoofed"), 0),
         spoofed_arp=packets.get(("arp", "spoofed"), 0),
         unowned=packets.get(("ip", "unowned"), 0),
+        denied=packets.get(("ip", "denied"), 0),
     )

@@ -9,14 +9,14 @@ The fabric is one network namespace that routes. Three facts make it behave as A
   never asks who has an address, and has nothing to learn from those who ask;
 - two nft sets hold (link, MAC, address) of every NIC: what is not in them does not come in.
 
-Sources: facts of Azure's fabric (ARP, source checks); net/ipv4/arp.c (arp_process, arp_fwd_proxy).
+What the VNet's route tables, security groups and peerings add is in `classes` and `steering`: they
+mark packets, and what a mark means stands here. Sources: facts of Azure's fabric (ARP, source
+checks); net/ipv4/arp.c (arp_process, arp_fwd_proxy).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from podwire.model.vnet import FABRIC_MAC, IMDS, WIRE_SERVER, Nic
+from podwire.model.vnet import FABRIC_MAC, IMDS, PLATFORM_RANGE, WIRE_SERVER, Nic
 from podwire.model.wiring import (
     Address,
     Element,
@@ -31,9 +31,23 @@ from podwire.model.wiring import (
 
 FABRIC = "fabric"
 NODE = "node"
+FAR = "far"
+"""Another fabric."""
 TABLE = "vnet"
 OWNED = "owned"
+FORWARDERS = "forwarders"
+"""(link, MAC) of the NICs that may send with any source address but the platform's."""
+TRUSTED = "trusted"
+"""Links that lead to no NIC: to another fabric, or out."""
 FAMILIES = ("ip", "arp")
+
+DENIED, NOBODYS, FOREIGN = 1, 2, 3
+"""Marks of packets that are to be dropped: a security group says so; to an address of the VNet that
+no NIC has; of a peered VNet that may not send this."""
+FIRST_TABLE = 1000
+"""Marks from here on choose the routing table of the same number: one for each route table."""
+FIRST_ENTRY = 5000
+"""So do these: one for each NIC that forwards, for what comes from peers by way of it."""
 
 _SYSCTLS = (
     ("net/ipv4/ip_forward", "1"),
@@ -51,22 +65,40 @@ _SYSCTLS = (
 _IP_RULES = f"""
 counter spoofed {{ }}
 counter unowned {{ }}
+counter denied {{ }}
 set {OWNED} {{
     type ifname . ether_addr . ipv4_addr
+}}
+set {FORWARDERS} {{
+    type ifname . ether_addr
+}}
+set {TRUSTED} {{
+    type ifname
 }}
 chain guard {{
     type filter hook prerouting priority raw; policy drop;
     iifname . ether saddr . ip saddr @{OWNED} accept
     iifname lo accept
+    iifname . ether saddr @{FORWARDERS} ip saddr != {PLATFORM_RANGE} accept
+    iifname @{TRUSTED} accept
     counter name spoofed
 }}
+chain strangers {{
+    type filter hook prerouting priority mangle + 1; policy accept;
+    meta mark {FOREIGN} counter name spoofed drop
+}}
 chain forward {{
-    type filter hook forward priority filter; policy accept;
+    type filter hook forward priority filter + 10; policy accept;
+    meta mark {DENIED} counter name denied drop
     oifname lo counter name unowned jump unowned
 }}
 chain unowned {{
-    ip daddr {{ %s }} drop
+    meta mark {NOBODYS} drop
     reject with icmp type admin-prohibited
+}}
+chain own {{
+    type filter hook output priority filter + 10; policy accept;
+    meta mark {DENIED} counter name denied drop
 }}
 """
 
@@ -75,9 +107,13 @@ counter spoofed {{ }}
 set {OWNED} {{
     type ifname . ether_addr . ipv4_addr
 }}
+set {TRUSTED} {{
+    type ifname
+}}
 chain guard {{
     type filter hook input priority filter; policy drop;
     iifname . ether saddr . arp saddr ip @{OWNED} jump sender
+    iifname @{TRUSTED} accept
     counter name spoofed
 }}
 chain sender {{
@@ -86,15 +122,15 @@ chain sender {{
 """
 
 
-def fabric_wiring(prefixes: Sequence[str]) -> Wiring:
+def fabric_wiring() -> Wiring:
     """What the fabric holds before any NIC is there; `lo` is up already.
 
-    prefixes: the VNet's. What nobody owns in there is dropped, as in Azure; what leads out of the
-    VNet is refused, so that whoever tries learns it at once instead of after minutes.
+    What nobody owns in the VNet is dropped, as in Azure; what leads out of the VNet is refused, so
+    that whoever tries learns it at once instead of after minutes.
     """
     return Wiring(
         (
-            Table(FABRIC, "ip", TABLE, _IP_RULES % ", ".join(prefixes)),
+            Table(FABRIC, "ip", TABLE, _IP_RULES),
             Table(FABRIC, "arp", TABLE, _ARP_RULES),
             *(Sysctl(FABRIC, name, value) for name, value in _SYSCTLS),
             Address(FABRIC, "lo", f"{WIRE_SERVER}/32"),
@@ -129,11 +165,14 @@ def port_wiring(nic: Nic, port: str, *, ifname: str = "eth0", mtu: int = 1500) -
 
 
 def _owned(nic: Nic, port: str) -> list[KernelObject]:
-    return [
+    own: list[KernelObject] = [
         Element(FABRIC, family, TABLE, OWNED, f"{port} . {nic.mac} . {address}")
         for family in FAMILIES
         for address in nic.addresses
     ]
+    if nic.ip_forwarding:
+        own.append(Element(FABRIC, "ip", TABLE, FORWARDERS, f"{port} . {nic.mac}"))
+    return own
 
 
 def node_wiring(nic: Nic, *, ifname: str = "eth0") -> Wiring:

@@ -40,12 +40,17 @@ def udp(dst_mac: str, src_mac: str, src: str, dst: str, payload: bytes, port: in
 
 
 def tcp_syn(dst_mac: str, src_mac: str, src: str, dst: str, source_port: int) -> bytes:
+    return ipv4(dst_mac, src_mac, src, dst, 6, tcp_segment(src, dst, source_port, 80))
+
+
+def tcp_segment(src: str, dst: str, source_port: int, port: int, flags: int = 2) -> bytes:
+    """Without data. flags: 2 is SYN, 16 is ACK."""
+
     def segment(total: int) -> bytes:
-        return struct.pack("!HHIIBBHHH", source_port, 80, 1, 0, 5 << 4, 2, 1000, total, 0)
+        return struct.pack("!HHIIBBHHH", source_port, port, 1, 0, 5 << 4, flags, 1000, total, 0)
 
     pseudo = socket.inet_aton(src) + socket.inet_aton(dst) + struct.pack("!HH", 6, 20)
-    total = checksum(pseudo + segment(0))
-    return ipv4(dst_mac, src_mac, src, dst, 6, segment(total))
+    return segment(checksum(pseudo + segment(0)))
 
 
 def checksum(data: bytes) -> int:
@@ -55,10 +60,18 @@ def checksum(data: bytes) -> int:
     return ~(total + (total >> 16)) & 0xFFFF
 
 
-def ipv4(dst_mac: str, src_mac: str, src: str, dst: str, protocol: int, payload: bytes) -> bytes:
+def ipv4(
+    dst_mac: str,
+    src_mac: str,
+    src: str,
+    dst: str,
+    protocol: int,
+    payload: bytes,
+    identification: int = 1,
+) -> bytes:
     def head(total: int) -> bytes:
         length = 20 + len(payload)
-        fixed = struct.pack("!BBHHHBBH", 0x45, 0, length, 1, 0, 64, protocol, total)
+        fixed = struct.pack("!BBHHHBBH", 0x45, 0, length, identification, 0, 64, protocol, total)
         return fixed + socket.inet_aton(src) + socket.inet_aton(dst)
 
     return ethernet(dst_mac, src_mac, _IPV4, head(checksum(head(0))) + payload)

@@ -55,7 +55,7 @@ def in_place(fabric: Fabric, machine) -> Wiring:
 
 def test_what_is_there_is_what_the_wirings_say(net):
     for machine in net.machines:
-        wanted = fabric_wiring(net.fabric.vnet.prefixes) + in_place(net.fabric, machine)
+        wanted = fabric_wiring() + in_place(net.fabric, machine)
         places = {FABRIC: net.fabric.namespace, NODE: machine.namespace}
         assert diff(wanted, wire.observe(wanted, places)) == ()
 

@@ -13,7 +13,7 @@ def of_kind(wiring, kind):
 
 
 def test_the_fabric_forwards_answers_arp_and_knows_no_ipv6():
-    values = {one.name: one.value for one in of_kind(fabric_wiring(("10.220.0.0/16",)), Sysctl)}
+    values = {one.name: one.value for one in of_kind(fabric_wiring(), Sysctl)}
     assert values["net/ipv4/ip_forward"] == "1"
     assert values["net/ipv4/conf/all/proxy_arp"] == "1"
     assert values["net/ipv4/conf/all/send_redirects"] == "0"
@@ -23,16 +23,16 @@ def test_the_fabric_forwards_answers_arp_and_knows_no_ipv6():
 
 
 def test_the_fabric_holds_the_platform_addresses_and_leads_the_rest_to_the_drop():
-    wiring = fabric_wiring(("10.220.0.0/16",))
+    wiring = fabric_wiring()
     held = [one.cidr for one in of_kind(wiring, Address)]
     assert held == [f"{WIRE_SERVER}/32", f"{IMDS}/32"]
     assert of_kind(wiring, Route) == [Route("fabric", "0.0.0.0/0", "lo")]
 
 
 def test_the_guard_stands_before_the_fabric_forwards():
-    kinds = [type(one) for one in fabric_wiring(("10.220.0.0/16",))]
+    kinds = [type(one) for one in fabric_wiring()]
     assert kinds.index(Table) < kinds.index(Sysctl)
-    tables = of_kind(fabric_wiring(("10.220.0.0/16",)), Table)
+    tables = of_kind(fabric_wiring(), Table)
     assert not any(re.search(r"\bct ", one.rules) for one in tables)
 
 
@@ -77,3 +77,10 @@ def test_the_node_gets_what_dhcp_gives(first):
         Route("node", f"{WIRE_SERVER}/32", "eth0", via="10.220.2.1"),
         Route("node", f"{IMDS}/32", "eth0", via="10.220.2.1"),
     ]
+
+
+def test_a_nic_that_forwards_may_send_with_any_address(first):
+    more = set(port_wiring(replace(first, ip_forwarding=True), "nic7")) - set(
+        port_wiring(first, "nic7")
+    )
+    assert more == {Element("fabric", "ip", "vnet", "forwarders", "nic7 . 00:0d:3a:8a:50:da")}

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from podwire.kernel.netlink import NetlinkSocket
 from podwire.kernel.netns import NetNamespace
-from podwire.kernel.wire import addressing, filtering, links, proxies
+from podwire.kernel.wire import addressing, filtering, links, policy, proxies
 from podwire.kernel.wire.batch import Batch
 from podwire.kernel.wire.deletion import Deletion
 from podwire.kernel.wire.session import Session
@@ -25,6 +25,8 @@ from podwire.model.wiring import (
     KernelObject,
     Neighbour,
     NeighbourProxy,
+    PolicyRoute,
+    PolicyRule,
     Route,
     Sysctl,
     Table,
@@ -63,6 +65,10 @@ _HANDS: dict[type, _Hands] = {
         addressing.see_route,
         addressing.make_route,
     ),
+    PolicyRoute: _Hands(
+        policy.make_route, policy.unmake_route, policy.see_route, policy.make_route
+    ),
+    PolicyRule: _Hands(policy.make_rule, policy.unmake_rule, policy.see_rule),
     Neighbour: _Hands(
         addressing.make_neighbour,
         addressing.unmake_neighbour,
