@@ -10,7 +10,7 @@ import asyncio
 import json
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self, TypeAlias
@@ -132,6 +132,29 @@ class ApiClient:
             raise UnavailableError(f"{method} {target}: the answer is no JSON: {error}") from error
         return answer
 
+    async def lines(self, path: str, silence: float, **query: str) -> AsyncIterator[bytes]:
+        """The lines of an answer that goes on, as a watch's, on a connection of its own.
+
+        silence: seconds without a byte after which it is given up. Raises as `request` does.
+        """
+        what = f"GET https://{self.address[0]}:{self.address[1]}{path}"
+        request = _encode(self.address, "GET", f"{path}?{urlencode(query)}", b"", "")
+        connection = None
+        try:
+            async with asyncio.timeout(self.timeout):
+                connection = await self._connect()
+                connection.writer.write(request)
+                head = await _read_head(connection.reader)
+            if head.status >= 400:
+                raise _refusal(what, await _read_body(connection.reader, head))
+            async for line in _read_lines(connection.reader, silence):
+                yield line
+        except (TimeoutError, OSError, EOFError, ValueError) as error:
+            raise UnavailableError(f"{what}: {error or type(error).__name__}") from error
+        finally:
+            if connection is not None:
+                connection.close()
+
     async def _send(self, method: str, target: str, content: bytes, kind: str) -> bytes:
         host, port = self.address
         what = f"{method} https://{host}:{port}{target}"
@@ -209,27 +232,56 @@ def _encode(address: tuple[str, int], method: str, target: str, content: bytes, 
     return "\r\n".join([*lines, "", ""]).encode() + content
 
 
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """headers: names and values in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+
+
 async def _read_response(reader: asyncio.StreamReader) -> _Response:
+    return await _read_body(reader, await _read_head(reader))
+
+
+async def _read_head(reader: asyncio.StreamReader) -> _Head:
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
-    status = int(head[0][9:12])
     pairs = (line.partition(":") for line in head[1:] if line)
     headers = {name.strip().lower(): value.strip().lower() for name, _, value in pairs}
+    return _Head(int(head[0][9:12]), headers)
+
+
+async def _read_body(reader: asyncio.StreamReader, head: _Head) -> _Response:
+    headers, status = head.headers, head.status
     keep = headers.get("connection") != "close"
     if headers.get("transfer-encoding") == "chunked":
-        return _Response(status, await _read_chunks(reader), keep)
+        chunks = [chunk async for chunk in _read_chunks(reader)]
+        return _Response(status, b"".join(chunks), keep)
     if "content-length" in headers:
         return _Response(status, await reader.readexactly(int(headers["content-length"])), keep)
     return _Response(status, await reader.read(), keep=False)
 
 
-async def _read_chunks(reader: asyncio.StreamReader) -> bytes:
-    chunks = []
+async def _read_chunks(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
     while size := int((await reader.readuntil(b"\r\n")).split(b";")[0], 16):
-        chunks.append(await reader.readexactly(size))
+        yield await reader.readexactly(size)
         await reader.readexactly(2)
     while (await reader.readuntil(b"\r\n")) != b"\r\n":
         pass
-    return b"".join(chunks)
+
+
+async def _read_lines(reader: asyncio.StreamReader, silence: float) -> AsyncIterator[bytes]:
+    """A line may be spread over chunks, and a chunk hold many."""
+    rest = b""
+    chunks = aiter(_read_chunks(reader))
+    while True:
+        async with asyncio.timeout(silence):
+            chunk = await anext(chunks, None)
+        if chunk is None:
+            return
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            yield line
 
 
 def _refusal(what: str, response: _Response) -> ApiError:

@@ -31,11 +31,11 @@ def load(namespace: NetNamespace, door: NfNetlink, family: str, name: str, rules
     script = f"add {table}\ndelete {table}\n{table} {{\n{rules}\n}}\n"
     kept = _kept_elements(door, family, name, rules)
     try:
-        _run_nft(namespace, script + kept, what=table)
+        run(namespace, script + kept, what=table)
     except KernelError:
         if not kept:
             raise
-        _run_nft(namespace, script, what=table)  # a set of the same name has another type now
+        run(namespace, script, what=table)  # a set of the same name has another type now
     door.add_chain(family, name, _seal(rules, door.rule_handles(family, name)))
 
 
@@ -63,7 +63,11 @@ def _listed(elements: dict[str, str | None]) -> str:
     return ", ".join(f"{item} : {value}" if value else item for item, value in elements.items())
 
 
-def _run_nft(namespace: NetNamespace, script: str, what: str) -> None:
+def run(namespace: NetNamespace, script: str, what: str) -> None:
+    """Have nft execute `script` in one transaction. what: how messages call it.
+
+    Raises KernelError with what nft says; nothing has changed then.
+    """
     import subprocess  # late: a call that finds its table loaded does not pay for the import
 
     with namespace.entered():

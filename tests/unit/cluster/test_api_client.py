@@ -210,3 +210,31 @@ def test_a_connection_given_up_as_it_is_made_takes_nobody_elses_number(pki, monk
         made[0][1].close()
 
     talk(pki, [[]], call)
+
+
+def collect(pki, connections, timeout=5.0, silence=5.0):
+    async def call(client):
+        return [line async for line in client.lines("/x", silence, watch="1")]
+
+    return talk(pki, connections, call, timeout=timeout)
+
+
+def test_lines_come_as_they_are_whatever_the_chunks(pki):
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    lines, requests = collect(
+        pki, [[head + b'5\r\n{"a":\r\n7\r\n1}\n{}\n{\r\n2\r\n}\n\r\n0\r\n\r\n']]
+    )
+    assert lines == [b'{"a":1}', b"{}", b"{}"]
+    assert requests[0][0].startswith("GET /x?watch=1 HTTP/1.1\r\n")
+
+
+def test_lines_that_are_refused_or_end_without_an_end(pki):
+    body = answer({"kind": "Status", "message": "too old", "reason": "Expired"}, "410 Gone")
+    with pytest.raises(ApiError, match="too old") as caught:
+        collect(pki, [[body]])
+    assert caught.value.status == 410
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with pytest.raises(UnavailableError):
+        collect(pki, [[head + b"5\r\n{"]])
+    with pytest.raises(UnavailableError):
+        collect(pki, [[head + b"3\r\n{}\n\r\n", None]], silence=0.2)
