@@ -79,8 +79,9 @@ def _below(words: list[str], subscription: str, group: str, rest: list[str]) -> 
         return _provider(path, subscription, group, words[last + 1 :], scope)
     if group:
         return Target(path, subscription, group, GROUPS, (group,), "/".join(rest))
-    return Target(path, subscription, "", "Microsoft.Resources/subscriptions", (subscription,),
-                  "/".join(rest))
+    return Target(
+        path, subscription, "", "Microsoft.Resources/subscriptions", (subscription,), "/".join(rest)
+    )
 
 
 def _provider(path: str, subscription: str, group: str, words: list[str], scope: str) -> Target:
