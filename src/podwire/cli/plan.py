@@ -19,8 +19,8 @@ from podwire.cli.plan_options import (
     read_pool,
     read_subnet,
 )
-from podwire.model.ip_modes import MODES, PodsFrom, Ranges
-from podwire.model.node_pool import Surge
+from podwire.model.ip_modes import MODES, Mode, PodsFrom, Ranges
+from podwire.model.node_pool import USER, Pool, Surge
 from podwire.model.plan import ModePlan, Refusal, network_refusals, plan_mode
 from podwire.model.vnet import Subnet
 
@@ -60,12 +60,15 @@ class Wish:
     def plans(self) -> list[ModePlan]:
         ranges = Ranges(self.subnet, self.pod_subnet, self.pod_cidr)
         return [
-            plan_mode(
-                mode, [one.pool(mode, self.max_pods, self.max_surge) for one in self.pool], ranges
-            )
+            plan_mode(mode, self._pools(mode), ranges)
             for mode in MODES
             if self.mode in (_ALL, mode.name)
         ]
+
+    def _pools(self, mode: Mode) -> list[Pool]:
+        """The first is the system pool, as AKS makes it."""
+        first, *rest = (one.pool(mode, self.max_pods, self.max_surge) for one in self.pool)
+        return [first, *(replace(one, mode=USER) for one in rest)]
 
 
 @click.command()

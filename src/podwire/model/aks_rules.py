@@ -13,7 +13,7 @@ from itertools import combinations
 
 from podwire.model import ip_modes
 from podwire.model.cluster import KUBENET, ClusterSpec
-from podwire.model.errors import InvalidInputError
+from podwire.model.errors import InvalidInputError, invalid_parameter
 from podwire.model.ip_modes import Mode, Ranges
 from podwire.model.node_pool import Pool
 from podwire.model.pool_rules import POD_CIDR_TARGET, check_create, check_pool, check_upgrade
@@ -21,6 +21,8 @@ from podwire.model.vnet import SMALLEST_SUBNET, Subnet, VNet
 
 RESERVED_RANGES = ("169.254.0.0/16", "172.30.0.0/16", "172.31.0.0/16", "192.0.2.0/24")
 """Ranges that AKS keeps for itself; the lab's control plane lives in the third."""
+NO_VNET_RANGES = ("0.0.0.0/8", "127.0.0.0/8", "168.63.129.16/32", "224.0.0.0/3")
+"""Ranges that no virtual network has: loopback, Azure's platform, multicast and beyond."""
 _CLUSTER_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?")
 
 
@@ -60,25 +62,44 @@ def check_vnet(vnet: VNet) -> None:
     for one, other in combinations(vnet.subnets, 2):
         if one.network.overlaps(other.network):
             raise InvalidInputError(
-                f"Subnet '{other.name}' is not valid in virtual network '{vnet.name}': "
-                f"{other.prefix} overlaps subnet '{one.name}' {one.prefix}.",
-                code="NetcfgInvalidSubnet",
-                target=f"subnets.{other.name}",
+                f"Subnet '{other.name}' is not valid because its IP address range overlaps with "
+                f"that of an existing subnet in virtual network '{vnet.name}'.",
+                code="NetcfgSubnetRangesOverlap",
+            )
+    _check_address_space(vnet.name, prefixes)
+
+
+def _check_address_space(name: str, prefixes: list[IPv4Network]) -> None:
+    where = f"Virtual network '{name}' is not valid because its address prefix"
+    for prefix in prefixes:
+        if any(prefix.overlaps(IPv4Network(one)) for one in NO_VNET_RANGES):
+            raise InvalidInputError(
+                f"{where} {prefix} is not allowed: no virtual network has any of "
+                f"{', '.join(NO_VNET_RANGES)}.",
+                code="NetcfgInvalidAddressSpace",
+            )
+    for one, other in combinations(prefixes, 2):
+        if one.overlaps(other):
+            raise InvalidInputError(
+                f"{where} {other} overlaps with its address prefix {one}.",
+                code="NetcfgInvalidAddressSpace",
             )
 
 
 def _check_subnet(subnet: Subnet, vnet: VNet, prefixes: list[IPv4Network]) -> None:
     network = parse_cidr(subnet.prefix, f"subnets.{subnet.name}.addressPrefix")
-    where = f"Subnet '{subnet.name}' is not valid in virtual network '{vnet.name}'"
-    target = f"subnets.{subnet.name}"
     if not any(network.subnet_of(prefix) for prefix in prefixes):
-        message = (
-            f"{where}: {subnet.prefix} is outside its address space {', '.join(vnet.prefixes)}."
+        raise InvalidInputError(
+            f"Subnet '{subnet.name}' is not valid because its IP address range is outside the IP "
+            f"address range of virtual network '{vnet.name}'.",
+            code="NetcfgSubnetRangeOutsideVnet",
         )
-        raise InvalidInputError(message, code="NetcfgInvalidSubnet", target=target)
     if network.prefixlen > SMALLEST_SUBNET:
-        message = f"{where}: {subnet.prefix} is smaller than /{SMALLEST_SUBNET}, Azure's smallest."
-        raise InvalidInputError(message, code="NetcfgInvalidSubnet", target=target)
+        raise InvalidInputError(
+            f"Subnet '{subnet.name}' is not valid in virtual network '{vnet.name}': "
+            f"{subnet.prefix} is smaller than /{SMALLEST_SUBNET}, Azure's smallest.",
+            code="NetcfgInvalidSubnet",
+        )
 
 
 def _check_reserved(network: IPv4Network, what: str, target: str) -> None:
@@ -132,11 +153,9 @@ def _pools_by_subnet(spec: ClusterSpec, vnet: VNet) -> list[tuple[Ranges, list[P
 
 def check_cluster_name(name: str) -> None:
     if not _CLUSTER_NAME.fullmatch(name):
-        raise InvalidInputError(
-            f"cluster name {name!r} is invalid: 1 to 63 letters, digits, _ and -, "
-            "a letter or digit at both ends",
-            code="InvalidParameter",
-            target="name",
+        raise invalid_parameter(
+            "resourceName",
+            f"'{name}' is not 1 to 63 letters, digits, _ and -, a letter or digit at both ends",
         )
 
 

@@ -23,6 +23,16 @@ class InvalidInputError(PodwireError):
         return f"({self.code}) {text}" if self.code else text
 
 
+def invalid_parameter(parameter: str, details: str) -> InvalidInputError:
+    """AKS's way to refuse one. parameter: as in agentPoolProfile.name, the target as well."""
+    return InvalidInputError(
+        f"The value of parameter {parameter} is invalid. Error details: {details}. Please see "
+        "https://aka.ms/aks-naming-rules for more details.",
+        code="InvalidParameter",
+        target=parameter,
+    )
+
+
 class KernelError(PodwireError):
     """The kernel refused an operation. errno: its number, 0 when there is none."""
 

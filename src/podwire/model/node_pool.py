@@ -9,8 +9,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
-from podwire.model.errors import InvalidInputError
+from podwire.model.errors import invalid_parameter
 
+SYSTEM, USER = "System", "User"
+"""Modes: a system pool has at least one node, a user pool may be empty."""
 DEFAULT_VM_SIZE = "Standard_DS2_v2"
 _SURGE = re.compile(r"(\d{1,4})(%?)")
 
@@ -27,11 +29,10 @@ class Surge:
         """From "2" or "33%". Raises InvalidInputError, also beyond 100%."""
         found = _SURGE.fullmatch(text)
         if not found or (found[2] and int(found[1]) > 100):
-            raise InvalidInputError(
-                f"max surge {text!r} is invalid: a number of nodes as in 2, or a percentage of "
+            raise invalid_parameter(
+                "agentPoolProfile.upgrade.maxSurge",
+                f"max surge {text!r} is neither a number of nodes as in 2, nor a percentage of "
                 "the pool as in 33%, 100% at most",
-                code="InvalidParameter",
-                target="agentPoolProfile.upgradeSettings.maxSurge",
             )
         return cls(int(found[1]), bool(found[2]))
 
@@ -59,7 +60,7 @@ class Pool:
     max_count: int | None = None
     subnet: str = ""
     vm_size: str = DEFAULT_VM_SIZE
-    mode: str = "System"
+    mode: str = SYSTEM
 
     @property
     def largest(self) -> int:

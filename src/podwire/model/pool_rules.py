@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 from ipaddress import IPv4Network
 
-from podwire.model.errors import InvalidInputError
+from podwire.model.errors import InvalidInputError, invalid_parameter
 from podwire.model.ip_modes import (
     KUBENET,
     NODE_BLOCK,
@@ -23,7 +23,7 @@ from podwire.model.ip_modes import (
     pods_need,
     subnet_need,
 )
-from podwire.model.node_pool import Pool
+from podwire.model.node_pool import SYSTEM, Pool
 from podwire.model.vnet import Subnet, subnet_is_full
 
 MAX_PODS_FLOOR, MAX_PODS_CEILING = 10, 250
@@ -43,35 +43,34 @@ _AUTOSCALER = (
 
 def check_pool(pool: Pool) -> None:
     """A pool by itself: its name, max-pods, the autoscaler's bounds."""
-    if not _POOL_NAME.fullmatch(pool.name):
-        raise InvalidInputError(
-            f"node pool name {pool.name!r} is invalid: 1 to 12 lower-case letters and digits, "
-            "a letter first",
-            code="InvalidParameter",
-            target="agentPoolProfile.name",
-        )
+    check_pool_name(pool.name)
     low = pool.count if pool.min_count is None else pool.min_count
     if not low <= pool.count <= pool.largest:
-        raise InvalidInputError(
-            f"node pool {pool.name}: count {pool.count} is not within the autoscaler's "
+        raise invalid_parameter(
+            _COUNT_TARGET,
+            f"count {pool.count} of node pool {pool.name} is not within the autoscaler's "
             f"{low} to {pool.largest}",
-            code="InvalidParameter",
-            target=_COUNT_TARGET,
         )
     _check_max_pods(pool)
+
+
+def check_pool_name(name: str) -> None:
+    if not _POOL_NAME.fullmatch(name):
+        raise invalid_parameter(
+            "agentPoolProfile.name",
+            f"'{name}' is not 1 to 12 lower-case letters and digits, a letter first",
+        )
 
 
 def _check_max_pods(pool: Pool) -> None:
     """At least 30 pods over the pool's nodes, unless it has none."""
     enough = pool.largest == 0 or pool.max_pods * pool.largest >= MIN_PODS_PER_POOL
     if not (MAX_PODS_FLOOR <= pool.max_pods <= MAX_PODS_CEILING and enough):
-        raise InvalidInputError(
-            "The value of parameter maxPods is invalid. "
-            f"{pool.max_pods} on each of {pool.largest} nodes: it must be "
+        raise invalid_parameter(
+            "agentPoolProfile.maxPods",
+            f"maxPods was {pool.max_pods} on each of {pool.largest} nodes. It must be "
             f"{MAX_PODS_FLOOR} to {MAX_PODS_CEILING}, and at least {MIN_PODS_PER_POOL} over the "
-            "whole pool.",
-            code="InvalidParameter",
-            target="agentPoolProfile.maxPods",
+            "whole pool",
         )
 
 
@@ -134,22 +133,21 @@ def check_pods(mode: Mode, pools: Sequence[Pool], ranges: Ranges) -> None:
 
 
 def _check_counts(mode: Mode, pools: Sequence[Pool]) -> None:
-    for at, pool in enumerate(pools):
-        least = 0 if at else 1
+    for pool in pools:
+        least = 1 if pool.mode == SYSTEM else 0
         if not least <= pool.count <= pool.largest <= POOL_NODES:
             wrong = pool.largest if pool.count >= least else pool.count
-            raise InvalidInputError(
-                f"node count {wrong} of pool {pool.name} is out of range: {least} to {POOL_NODES}",
-                code="InvalidParameter",
-                target=_COUNT_TARGET,
+            raise invalid_parameter(
+                _COUNT_TARGET,
+                f"{_COUNT_TARGET} was {wrong}. It must be greater or equal to minCount:{least} "
+                f"and less than or equal to maxCount:{POOL_NODES}",
             )
     nodes = sum(one.largest for one in pools)
     if nodes > mode.node_limit:
         why = ", as a route table has 400 routes" if mode is KUBENET else ""
-        raise InvalidInputError(
+        raise invalid_parameter(
+            _COUNT_TARGET,
             f"{nodes} nodes are too many: a {mode.name} cluster has at most {mode.node_limit}{why}",
-            code="InvalidParameter",
-            target=_COUNT_TARGET,
         )
 
 

@@ -103,9 +103,9 @@ def test_a_sixteen_with_a_thousand_nodes() -> None:
             "an existing subnet CIDR 10.1.9.0/24",
         ),
         (("--pod-cidr", "10.220.0.0/16"), "NetworkProfileCIDROverlapVNET"),
-        (("--other-subnet", "10.220.2.128/25"), "NetcfgInvalidSubnet"),
-        (("--pool", "nodepool1:1001"), "out of range"),
-        (("--max-pods", "9"), "The value of parameter maxPods is invalid."),
+        (("--other-subnet", "10.220.2.128/25"), "NetcfgSubnetRangesOverlap"),
+        (("--pool", "nodepool1:1001"), "agentPoolProfile.count was 1001."),
+        (("--max-pods", "9"), "The value of parameter agentPoolProfile.maxPods is invalid."),
     ],
 )
 def test_what_aks_refuses_is_status_1(words: tuple[str, ...], code: str) -> None:

@@ -42,10 +42,10 @@ def test_ten_nodes_fit_a_22() -> None:
     [
         ({"pools": nodes(10)}, "InsufficientSubnetSize", "310 exceeds IPs available 251"),
         ({"pools": nodes(3, 110)}, "InsufficientSubnetSize", "333 exceeds IPs available 251"),
-        ({"pools": nodes(0)}, "InvalidParameter", "node count 0"),
-        ({"pools": nodes(5, 9)}, "InvalidParameter", "maxPods is invalid"),
-        ({"pools": nodes(3, 251)}, "InvalidParameter", "maxPods is invalid"),
-        ({"pools": nodes(2, 10)}, "InvalidParameter", "maxPods is invalid"),
+        ({"pools": nodes(0)}, "InvalidParameter", "agentPoolProfile.count was 0."),
+        ({"pools": nodes(5, 9)}, "InvalidParameter", "agentPoolProfile.maxPods is invalid"),
+        ({"pools": nodes(3, 251)}, "InvalidParameter", "agentPoolProfile.maxPods is invalid"),
+        ({"pools": nodes(2, 10)}, "InvalidParameter", "agentPoolProfile.maxPods is invalid"),
         (
             {"service_cidr": "10.220.2.0/25"},
             "ServiceCidrOverlapExistingSubnetsCidr",
@@ -81,10 +81,20 @@ def test_refusals(change: dict[str, object], code: str, named: str) -> None:
     ("vnet", "code", "named"),
     [
         (with_subnet("10.220.2.7/24"), "CidrStringParseError", "10.220.2.0/24"),
-        (with_subnet("10.221.2.0/24"), "NetcfgInvalidSubnet", "10.221.2.0/24"),
+        (with_subnet("10.221.2.0/24"), "NetcfgSubnetRangeOutsideVnet", "azurecni"),
         (with_subnet("10.220.2.0/30"), "NetcfgInvalidSubnet", "/29"),
-        (with_subnet("10.220.0.0/22"), "NetcfgInvalidSubnet", "overlaps"),
+        (with_subnet("10.220.0.0/22"), "NetcfgSubnetRangesOverlap", "azurecni"),
         (replace(VNET, prefixes=("172.31.0.0/16",)), "ReservedCidr", "172.31.0.0/16"),
+        (
+            replace(VNET, prefixes=("10.220.0.0/16", "10.220.2.0/23")),
+            "NetcfgInvalidAddressSpace",
+            "10.220.2.0/23",
+        ),
+        (
+            replace(VNET, prefixes=("224.0.0.0/16",), subnets=()),
+            "NetcfgInvalidAddressSpace",
+            "224.0.0.0/3",
+        ),
     ],
 )
 def test_refusals_of_the_vnet(vnet: VNet, code: str, named: str) -> None:
