@@ -34,18 +34,24 @@ wanted() {
     echo "-p IPv4 -s $mac -o veth+ --ip-src $range -j DROP"
 }
 
+# The rules as they were written are remembered as ebtables prints them, whatever its version.
 deduplicate() {
     have=$(ebtables-nft -t filter -L)
-    rules=$(echo "$have" | sed -n "/chain: $dedup,/,/^\$/{/^-p/p}")
-    if [ "$rules" != "$(wanted)" ]; then
+    if [ "$(rules "$have")" != "$written" ] || [ "$mac" != "$of" ]; then
         case $have in *"chain: $dedup,"*) ;; *) ebtables-nft -t filter -N $dedup ;; esac
         ebtables-nft -t filter -F $dedup
         wanted | while read -r rule; do
             # shellcheck disable=SC2086  a rule is many words
             ebtables-nft -t filter -A $dedup $rule
         done
+        written=$(rules "$(ebtables-nft -t filter -L)")
+        of=$mac
     fi
     case $have in *"-j $dedup"*) ;; *) ebtables-nft -t filter -A OUTPUT -j $dedup ;; esac
+}
+
+rules() {
+    echo "$1" | sed -n "/chain: $dedup,/,/^\$/{/^-p/p}"
 }
 
 while :; do

@@ -127,13 +127,16 @@ def test_what_is_flushed_comes_back_and_is_not_written_twice(
     match = f"-p IPv4 -s {mac} -o veth+ --ip-src"
     whole = (True, [f"{match} 10.100.0.1 -j ACCEPT", f"{match} 10.100.0.0/24 -j DROP"])
     until(lambda: _rules(cluster) == whole, "the rules")
+    chain = "nft -a list chain bridge filter KUBE-DEDUP | grep veth | grep -o 'handle [0-9]*$'"
     for harm in (
         "ebtables -t filter -F KUBE-DEDUP",
         "ebtables -t filter -F; ebtables -t filter -X; iptables -t nat -F POSTROUTING",
         "ip link set cbr0 promisc off; ebtables -t filter -F OUTPUT",
     ):
+        before = cluster.on_node(chain)
         cluster.on_node(harm)
         until(lambda: _rules(cluster) == whole, f"all is back after: {harm}")
+    assert cluster.on_node(chain) == before, "what is right is not written again"
     until(lambda: "PROMISC" in cluster.on_node("ip link show cbr0"), "promiscuity")
     assert cluster.on_node("cat /sys/class/net/cbr0/address").strip() == mac
     assert cluster.supervisor.running[f"{NODE}/kubenet-keeper"].restarts == 0
