@@ -30,7 +30,7 @@ def check_nodes(lab: LabHarness, pod_cidr: str) -> None:
 def check_pods(lab: LabHarness, selector: str) -> None:
     """Pods (with curl) have addresses of their nodes' ranges and reach each other's port 80 as
     themselves, from node to node."""
-    pods = lab.pods(selector)
+    pods = [one for one in lab.pods(selector) if "podIP" in one["status"]]
     ranges = {one["metadata"]["name"]: one["spec"]["podCIDR"] for one in lab.get("nodes")["items"]}
     for pod in pods:
         own = ip_network(ranges[pod["spec"]["nodeName"]])
