@@ -129,7 +129,6 @@ def test_what_is_flushed_comes_back_and_is_not_written_twice(
     until(lambda: _rules(cluster) == whole, "the rules")
     chain = "nft -a list chain bridge filter KUBE-DEDUP | grep veth | grep -o 'handle [0-9]*$'"
     for harm in (
-        "ebtables -t filter -F KUBE-DEDUP",
         "ebtables -t filter -F; ebtables -t filter -X; iptables -t nat -F POSTROUTING",
         "ip link set cbr0 promisc off; ebtables -t filter -F OUTPUT",
     ):
