@@ -142,7 +142,7 @@ def test_what_is_flushed_comes_back_and_is_not_written_twice(
 
 
 def test_a_pods_end_frees_its_address(cluster: Cluster, pods: dict[str, str]) -> None:
-    cluster.kubectl("delete", "pod", "tools", "--wait")
+    cluster.kubectl("delete", "pod", "tools", "--wait=false")
     held = "ls /var/lib/cni/networks/kubenet"
     until(lambda: pods["tools"] not in cluster.on_node(held).split(), "host-local's file is gone")
 
@@ -171,14 +171,14 @@ def test_each_node_has_a_route_and_says_so(cluster: Cluster) -> None:
 
     cluster.run(cluster.admin.post("/api/v1/nodes", second))
 
-    def routed() -> bool:
+    def routed(count: int) -> bool:
         cluster.run(controller.once())
-        return len(given[-1]) == 2
+        return len(given[-1]) == count
 
-    until(routed, "the second node's range")
+    until(lambda: routed(2), "the second node's range")
     assert given[-1][1] == PodRoute("second", "10.100.1.0/24", "10.220.1.5")
     cluster.run(cluster.admin.delete("/api/v1/nodes/second"))
-    cluster.run(controller.once())
+    until(lambda: routed(1), "the second node's end")
     assert given[-1] == given[0]
     count = len(given)
     cluster.run(controller.once())
