@@ -51,7 +51,7 @@ disabled_plugins = [{unused}]
   bin_dir = "/opt/cni/bin"
   conf_dir = "/etc/cni/net.d"
   max_conf_num = 1
-
+{cni_template}
 [plugins."io.containerd.grpc.v1.cri".containerd]
   snapshotter = "overlayfs"
   default_runtime_name = "runc"
@@ -69,18 +69,28 @@ def containerd_packages(cache: Path, progress: Progress = silent) -> Path:
     return unpack(PACKAGES, cache / "containerd", progress, cache=cache)
 
 
-def containerd_config(registry: str = "", sandbox_image: str = SANDBOX_IMAGE) -> str:
-    """The configuration (TOML). registry: further tables, which say where images are pulled."""
+def containerd_config(
+    registry: str = "", sandbox_image: str = SANDBOX_IMAGE, cni_template: str = ""
+) -> str:
+    """The configuration (TOML). registry: further tables, which say where images are pulled.
+
+    cni_template: path on the node of what the CNI configuration is made of when the kubelet says
+    the node's pod CIDR; "": somebody else writes it.
+    """
     unused = ", ".join(f'"{one}"' for one in _UNUSED)
-    config = _CONFIG.format(unused=unused, sandbox_image=sandbox_image)
+    template = f'  conf_template = "{cni_template}"\n' if cni_template else ""
+    config = _CONFIG.format(unused=unused, sandbox_image=sandbox_image, cni_template=template)
     return f"{config}\n{registry.strip()}\n" if registry.strip() else config
 
 
 def containerd_steps(
-    packages: Path, registry: str = "", sandbox_image: str = SANDBOX_IMAGE
+    packages: Path,
+    registry: str = "",
+    sandbox_image: str = SANDBOX_IMAGE,
+    cni_template: str = "",
 ) -> tuple[Step, ...]:
     """What containerd needs on a node, for `Node.steps`. packages: see `containerd_packages`;
-    the node must see it under the same path, as it does the cache.
+    the node must see it under the same path, as it does the cache. The rest: `containerd_config`.
 
     Raises UnavailableError naming what the tree lacks.
     """
@@ -90,7 +100,7 @@ def containerd_steps(
             f"the CNI plugins {', '.join(missing)} are missing; remove {packages}"
         )
     return (
-        File(CONFIG, containerd_config(registry, sandbox_image)),
+        File(CONFIG, containerd_config(registry, sandbox_image, cni_template)),
         *(program_link(find_program(packages, one)) for one in _PROGRAMS),
         *(Link(f"/opt/cni/bin/{one.name}", str(one)) for one in plugins),
     )

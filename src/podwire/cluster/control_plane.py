@@ -18,8 +18,9 @@ from podwire.cluster.api_client import ApiClient
 from podwire.cluster.kubeconfig import kubeconfig, write_kubeconfig
 from podwire.cluster.pki import Pki
 from podwire.kernel.process import Program, Running, Supervisor, log_tail
-from podwire.model.cluster import API_PORT, CLUSTER_DOMAIN, ClusterSpec
+from podwire.model.cluster import API_PORT, CLUSTER_DOMAIN, KUBENET, ClusterSpec
 from podwire.model.errors import PodwireError, ProcessError, UnavailableError
+from podwire.model.ip_modes import NODE_PREFIX
 from podwire.model.layout import ClusterLayout
 
 _ETCD_CLIENT = "https://127.0.0.1:2379"
@@ -84,7 +85,7 @@ def control_plane_programs(
     return (
         _etcd(place, etcd),
         _apiserver(place, binaries.directory / "kube-apiserver", spec),
-        _controller_manager(place, binaries.directory / "kube-controller-manager", old),
+        _controller_manager(place, binaries.directory / "kube-controller-manager", old, spec),
         _scheduler(place, binaries.directory / "kube-scheduler", old),
     )
 
@@ -178,7 +179,7 @@ def _apiserver_trust(pki: Pki) -> tuple[str, ...]:
     )
 
 
-def _controller_manager(place: _Place, executable: Path, old: bool) -> Program:
+def _controller_manager(place: _Place, executable: Path, old: bool, spec: ClusterSpec) -> Program:
     pki = place.pki
     return place.program(
         "kube-controller-manager",
@@ -189,6 +190,17 @@ def _controller_manager(place: _Place, executable: Path, old: bool) -> Program:
         f"--root-ca-file={pki.ca}",
         f"--cluster-signing-cert-file={pki.ca}",
         f"--cluster-signing-key-file={pki.key('ca')}",
+        *(_pod_cidrs(spec.pod_cidr) if spec.network_plugin == KUBENET else ()),
+    )
+
+
+def _pod_cidrs(pod_cidr: str) -> tuple[str, ...]:
+    """Each node gets a part of it; the routes to those are the lab's to make."""
+    return (
+        "--allocate-node-cidrs=true",
+        f"--cluster-cidr={pod_cidr}",
+        f"--node-cidr-mask-size={NODE_PREFIX}",
+        "--configure-cloud-routes=false",
     )
 
 

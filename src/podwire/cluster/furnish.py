@@ -12,7 +12,13 @@ _PLACES = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin")
 
 
 def furnish(node: Node) -> None:
-    """Install azure-vnet and its agent, crictl, and a docker command where the machine has none."""
+    """Install azure-vnet and its agent, and the reader's tools."""
     install_cni(node.root, shim="auto")
+    furnish_kubenet(node)
+
+
+def furnish_kubenet(node: Node) -> None:
+    """Install crictl, and a docker command where the machine has none: kubenet's own plugins come
+    with containerd."""
     has_docker = any(Path(one, "docker").exists() for one in _PLACES)
     install_node_tools(node.root, docker=not has_docker)

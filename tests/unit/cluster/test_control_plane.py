@@ -1,4 +1,5 @@
 import asyncio
+import dataclasses
 import stat
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,9 +25,9 @@ class Binaries:
     directory: Path = Path("/k8s")
 
 
-def programs(version="v1.20.2", cgroups=()):
+def programs(version="v1.20.2", cgroups=(), spec=SPEC):
     made = control_plane_programs(
-        SPEC,
+        spec,
         Binaries(version),
         Path("/etcd/usr/bin/etcd"),
         Pki(Path("/pki")),
@@ -41,6 +42,18 @@ def programs(version="v1.20.2", cgroups=()):
 def flags(program):
     pairs = (one.removeprefix("--").partition("=") for one in program.argv[1:])
     return {name: value for name, _equals, value in pairs}
+
+
+def test_nodes_of_a_kubenet_cluster_are_given_a_part_of_the_pod_cidr_each():
+    spec = dataclasses.replace(SPEC, network_plugin="kubenet", pod_cidr="10.100.0.0/16")
+    with_ranges = flags(programs(spec=spec)["kube-controller-manager"])
+    without = flags(programs()["kube-controller-manager"])
+    assert {one: with_ranges[one] for one in with_ranges.keys() - without.keys()} == {
+        "allocate-node-cidrs": "true",
+        "cluster-cidr": "10.100.0.0/16",
+        "node-cidr-mask-size": "24",
+        "configure-cloud-routes": "false",
+    }
 
 
 def test_order_and_place():

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from podwire.cluster import apt
 from podwire.cluster.cache import MANIFEST, inspect, locked, replacing, seal
-from podwire.cluster.images.materials import DNS_SOURCES, contents, gather
+from podwire.cluster.images.materials import SOURCES, contents, gather
 from podwire.cluster.images.oci import pack
 from podwire.cluster.images.recipes import recipes
 from podwire.cluster.images.store import Image, ImageSet, write_image
@@ -56,7 +56,8 @@ def recipe_digest() -> str:
     """A name for what the code here makes: 16 hex digits."""
     summary = hashlib.sha256(platform.machine().encode())
     here = Path(__file__).parent
-    sources = [*here.glob("*.py"), *here.glob("files/*.*"), *DNS_SOURCES.glob("*.py")]
+    programs = (path for folder in SOURCES for path in folder.glob("*.py"))
+    sources = [*here.glob("*.py"), *here.glob("files/*.*"), *programs]
     for path in sorted(sources):
         summary.update(f"\0{path.parent.name}/{path.name}\0".encode() + path.read_bytes())
     return summary.hexdigest()[:16]

@@ -17,7 +17,12 @@ from podwire.cluster.packages import ensure_installed, unpack
 from podwire.model.errors import UnavailableError
 from podwire.model.progress import Progress
 
-DNS_SOURCES = Path(__file__).parent.with_name("clusterdns")
+_PROGRAMS = {
+    "clusterdns": ("clusterdns.server",),
+    "ipmasqagent": ("ipmasqagent.agent", "hashlib", "http.client", "json", "ssl"),
+}
+"""Package of ours that runs in an image -> what it imports, also late."""
+SOURCES = tuple(Path(__file__).parent.with_name(name) for name in _PROGRAMS)
 _COMPILER_FLAGS = (
     "-Os", "-nostdlib", "-ffreestanding", "-fno-stack-protector",
     "-fno-asynchronous-unwind-tables", "-Wl,--build-id=none", "-s",
@@ -36,7 +41,8 @@ def gather(tree: Path, cache: Path, progress: Progress) -> Materials:
     ensure_installed({"gcc": "gcc"}, progress)
     pause = compile_pause(tree / "pause")
     _empty_icu_data(tree)
-    return Materials(tree, pause, python, choose_modules(tree, python), _nginx_version(tree))
+    chosen = {name: choose_modules(tree, python, name) for name in _PROGRAMS}
+    return Materials(tree, pause, python, chosen, _nginx_version(tree))
 
 
 def contents(tree: Path) -> tuple[str, ...]:
@@ -85,15 +91,15 @@ def upstream_version(packages: Sequence[str], name: str) -> str:
     return version.split(":", 1)[-1].rsplit("-", 1)[0]
 
 
-def choose_modules(tree: Path, python: str) -> dict[str, Path]:
-    """The DNS program, dnslib and what they import, compiled; by path in the image.
+def choose_modules(tree: Path, python: str, program: str) -> dict[str, Path]:
+    """One of our programs and what it imports, compiled; by path in the image.
 
     The tree's own interpreter does it, in a chroot: it knows best what it imports, and its byte
     code is of the right version.
     """
-    package = tree / "usr/lib" / python / "clusterdns"
+    package = tree / "usr/lib" / python / program
     package.mkdir(exist_ok=True)
-    for source in DNS_SOURCES.glob("*.py"):
+    for source in Path(__file__).parent.with_name(program).glob("*.py"):
         (package / source.name).write_bytes(source.read_bytes())
     answer = run(
         [
@@ -105,6 +111,8 @@ def choose_modules(tree: Path, python: str) -> dict[str, Path]:
             "-B",
             "-c",
             _CHOOSE.read_text(),
+            program,
+            *_PROGRAMS[program],
         ],
         env={"PYTHONHASHSEED": "0"},
     )

@@ -6,7 +6,7 @@ Must not know how images are packed or kept.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,11 +16,12 @@ from podwire.cluster.images.rootfs import RootFs
 FILES = Path(__file__).with_name("files")
 OWN_HOST = "registry.podwire.internal"
 """The host of our own images' names: .internal never leads to a registry of the world."""
+IP_MASQ_AGENT = "mcr.microsoft.com/oss/kubernetes/ip-masq-agent:v2.5.0"
 
 PACKAGES = (
     "bash", "bind9-dnsutils", "busybox", "ca-certificates", "curl", "iproute2", "iputils-ping",
-    "libc6", "ncurses-base", "netcat-openbsd", "nginx-light", "procps", "python3-dnslib",
-    "python3-minimal", "tar", "tcpdump",
+    "iptables", "libc6", "ncurses-base", "netcat-openbsd", "nginx-light", "procps",
+    "python3-dnslib", "python3-minimal", "python3-yaml", "tar", "tcpdump",
 )  # fmt: skip
 _APPLETS = (
     "awk", "base64", "basename", "cat", "chmod", "chown", "clear", "cmp", "cp", "cut", "date", "dd",
@@ -38,6 +39,8 @@ _TOOLS = (
     "usr/bin/pkill", "usr/bin/ps", "usr/bin/tcpdump", "usr/bin/top", "usr/bin/uptime",
     "usr/bin/vmstat", "usr/bin/watch", "sbin/sysctl", "sbin/bridge", "etc/iproute2",
 )  # fmt: skip
+_EXTENSIONS = ("libxt_MASQUERADE.so", "libxt_addrtype.so", "libxt_comment.so", "libxt_standard.so")
+"""Of iptables, as far as our rules need them."""
 _TERMINALS = (
     "d/dumb", "l/linux", "s/screen", "s/screen-256color", "t/tmux-256color", "v/vt100", "x/xterm",
     "x/xterm-256color",
@@ -48,14 +51,14 @@ _TERMINALS = (
 class Materials:
     """What recipes are made from. tree: PACKAGES unpacked; pause: the compiled program.
 
-    python: the name of the tree's interpreter; dns: the files of the cluster's DNS program and of
-    the standard library that it needs, by path in the image.
+    python: the name of the tree's interpreter; programs: the files of each of our programs, by the
+    name of its package, and of the library that it needs, by path in the image.
     """
 
     tree: Path
     pause: Path
     python: str
-    dns: dict[str, Path]
+    programs: Mapping[str, Mapping[str, Path]]
     nginx_version: str
 
 
@@ -100,13 +103,20 @@ def recipes(made: Materials) -> tuple[Recipe, ...]:
         Recipe(
             "cluster-dns",
             (f"{OWN_HOST}/podwire/cluster-dns:latest", "docker.io/podwire/cluster-dns:latest"),
-            Settings(
-                entrypoint=(f"/usr/bin/{made.python}", "-I", "-S", "-B", "-m", "clusterdns"),
-                ports=("53/udp", "53/tcp"),
-            ),
-            _cluster_dns,
+            Settings(entrypoint=_entry(made, "clusterdns"), ports=("53/udp", "53/tcp")),
+            lambda made: _python_program(made, "clusterdns"),
+        ),
+        Recipe(
+            "ip-masq-agent",
+            (IP_MASQ_AGENT,),
+            Settings(entrypoint=_entry(made, "ipmasqagent")),
+            _ip_masq_agent,
         ),
     )
+
+
+def _entry(made: Materials, program: str) -> tuple[str, ...]:
+    return (f"/usr/bin/{made.python}", "-I", "-S", "-B", "-m", program)
 
 
 def _pause(made: Materials) -> RootFs:
@@ -143,15 +153,27 @@ def _tools(made: Materials) -> RootFs:
     return root
 
 
-def _cluster_dns(made: Materials) -> RootFs:
+def _python_program(made: Materials, name: str) -> RootFs:
+    """Extension modules of dist-packages are left out: what we use of those works without."""
     root = _system()
     root.take(made.tree, f"usr/bin/{made.python}")
     root.take_library(made.tree, "libgcc_s.so.1")  # glibc loads it when a thread ends
-    for path, source in made.dns.items():
-        if path.endswith(".so"):
-            root.take(made.tree, path)
-        else:
+    for path, source in made.programs[name].items():
+        if not path.endswith(".so"):
             root.file(path, source)
+        elif source == made.tree / path:
+            root.take(made.tree, path)
+    return root
+
+
+def _ip_masq_agent(made: Materials) -> RootFs:
+    root = _python_program(made, "ipmasqagent")
+    root.take(made.tree, "usr/sbin/iptables-nft", "usr/sbin/iptables-nft-restore")
+    for name in ("iptables", "iptables-restore"):
+        root.link(f"usr/sbin/{name}", "xtables-nft-multi")
+    folder = next(made.tree.glob("usr/lib/*/xtables")).relative_to(made.tree)
+    found = (folder / name for name in _EXTENSIONS)
+    root.take(made.tree, *(str(one) for one in found if os.path.lexists(made.tree / one)))
     return root
 
 

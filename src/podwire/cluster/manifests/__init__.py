@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from string import Template
 
-from podwire.cluster.images.recipes import OWN_HOST
+from podwire.cluster.images.recipes import IP_MASQ_AGENT, OWN_HOST
 from podwire.model.cluster import CLUSTER_DOMAIN
 
 HERE = Path(__file__).parent
@@ -17,7 +18,16 @@ NGINX_FILE = HERE / "nginx.yaml"
 def cluster_dns_manifest(dns_service_ip: str, domain: str = CLUSTER_DOMAIN) -> str:
     """The cluster's DNS in kube-system, behind the Service kube-dns at `dns_service_ip`."""
     values = {"address": dns_service_ip, "domain": domain, "image": CLUSTER_DNS_IMAGE}
-    template = Template((HERE / "cluster-dns.yaml").read_text())
+    return _filled("cluster-dns.yaml", values)
+
+
+def ip_masq_agent_manifest() -> str:
+    """azure-ip-masq-agent in kube-system, without its ConfigMap, which is the user's to edit."""
+    return _filled("ip-masq-agent.yaml", {"image": IP_MASQ_AGENT})
+
+
+def _filled(name: str, values: Mapping[str, str]) -> str:
+    template = Template((HERE / name).read_text())
     return template.substitute({name: json.dumps(value) for name, value in values.items()})
 
 

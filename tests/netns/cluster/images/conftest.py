@@ -134,6 +134,26 @@ class Container:
         self.machine.runtime.RemovePodSandbox(remove)
 
 
+def security(given: dict[str, Any]) -> cri.LinuxContainerSecurityContext:
+    """A manifest's securityContext, as a kubelet hands it on."""
+    return cri.LinuxContainerSecurityContext(
+        readonly_rootfs=given["readOnlyRootFilesystem"],
+        no_new_privs=not given["allowPrivilegeEscalation"],
+        capabilities=cri.Capability(
+            drop_capabilities=given["capabilities"]["drop"],
+            add_capabilities=given["capabilities"]["add"],
+        ),
+    )
+
+
+def proportional(container: Container) -> int:
+    """PSS in kilobytes."""
+    machine = container.machine
+    rollup = machine.inside(Path(f"/proc/{container.pid()}/smaps_rollup")).read_text()
+    line = next(one for one in rollup.splitlines() if one.startswith("Pss:"))
+    return int(line.split()[1])
+
+
 @pytest.fixture(scope="session")
 def images() -> ImageSet:
     assert os.geteuid() == 0, "these tests need root: they make namespaces and run containerd"

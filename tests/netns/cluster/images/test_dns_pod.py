@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import dnslib
@@ -20,7 +19,7 @@ from podwire.cluster.manifests import cluster_dns_manifest
 from podwire.kernel.netns import NetNamespace
 from tests.unit.cluster.clusterdns.api_server import ApiState, api_server, named, service
 
-from .conftest import Container, Machine, until
+from .conftest import Container, Machine, proportional, security, until
 
 NAMESPACES, SERVICES, ENDPOINTS = KINDS
 ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
@@ -88,7 +87,7 @@ def dns(machine: Machine) -> Iterator[Dns]:
                 ),
                 cri.Mount(container_path="/etc/resolv.conf", host_path=_resolv_conf(machine)),
             ],
-            security_context=_security(pod["containers"][0]["securityContext"]),
+            security_context=security(pod["containers"][0]["securityContext"]),
         )
         yield Dns(machine, container, state)
     finally:
@@ -98,17 +97,6 @@ def dns(machine: Machine) -> Iterator[Dns]:
             one.server.shutdown()
             one.server.server_close()
         served.__exit__(None, None, None)
-
-
-def _security(given: dict[str, Any]) -> cri.LinuxContainerSecurityContext:
-    return cri.LinuxContainerSecurityContext(
-        readonly_rootfs=given["readOnlyRootFilesystem"],
-        no_new_privs=not given["allowPrivilegeEscalation"],
-        capabilities=cri.Capability(
-            drop_capabilities=given["capabilities"]["drop"],
-            add_capabilities=given["capabilities"]["add"],
-        ),
-    )
 
 
 def _resolv_conf(machine: Machine) -> str:
@@ -144,18 +132,11 @@ def test_the_pod_answers_follows_changes_and_ends_at_once(dns: Dns) -> None:
     until(lambda: dns.ask(NGINX) == [], "the service's end")
 
     assert dns.machine.run("curl", "-sf", "http://127.0.0.1:8080/health").stdout == "OK"
-    memory = _proportional(dns)
+    memory = proportional(dns.container)
     assert memory < 30 * _MEGABYTE, f"{memory} kB"
     took, code = dns.container.stop()
     assert code == 0
     assert took < 2, "it must end on TERM, not by the kill after the grace of 10 s"
-
-
-def _proportional(dns: Dns) -> int:
-    """PSS in kilobytes."""
-    rollup = dns.machine.inside(Path(f"/proc/{dns.container.pid()}/smaps_rollup")).read_text()
-    line = next(one for one in rollup.splitlines() if one.startswith("Pss:"))
-    return int(line.split()[1])
 
 
 def test_it_comes_up_while_the_api_server_is_not_there_yet(dns: Dns) -> None:

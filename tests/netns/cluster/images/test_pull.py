@@ -50,6 +50,7 @@ def test_the_catalog_lists_every_repository(machine: Machine) -> None:
     catalog = json.loads(machine.run("curl", "-sf", f"{LOCAL}/v2/_catalog").stdout)
     assert catalog["repositories"] == [
         "library/nginx",
+        "oss/kubernetes/ip-masq-agent",
         "oss/kubernetes/pause",
         "pause",
         "podwire/cluster-dns",

@@ -1,6 +1,7 @@
-"""A small HTTPS server that plays the API server's list and watch, with a history that can be lost.
+"""A small HTTPS server that plays the API server's list, watch and create, with a history
+that can be lost.
 
-Shared by the unit tests of the watch loop and by the test of the DNS pod.
+Shared by the tests of the programs that run in pods, and of the pods themselves.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ class ApiState:
         self.closing = 0
         self.broken = 0
         self.requests: list[str] = []
+        self.posted: list[tuple[str, Any]] = []
 
     def put(self, path: str, document: Mapping[str, Any]) -> None:
         with self._changed:
@@ -129,8 +131,23 @@ class _Handler(BaseHTTPRequestHandler):
         if "watch" in query:
             self._stream(state.watch(url.path, int(query["resourceVersion"][0])))
             return
-        body = json.dumps(state.listing(url.path)).encode()
-        self.send_response(200)
+        self._answer(200, state.listing(url.path))
+
+    def do_POST(self) -> None:
+        """What was posted is kept; the same name a second time is a conflict."""
+        state = self.state
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if self.headers.get("Authorization") != f"Bearer {TOKEN}":
+            self._answer(401, {"message": "Unauthorized"})
+        elif any(body["metadata"] == one["metadata"] for _, one in state.posted):
+            self._answer(409, {"message": "it already exists"})
+        else:
+            state.posted.append((self.path, body))
+            self._answer(201, body)
+
+    def _answer(self, status: int, document: Mapping[str, Any]) -> None:
+        body = json.dumps(document).encode()
+        self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)

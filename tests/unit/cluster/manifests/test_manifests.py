@@ -7,7 +7,13 @@ from typing import Any
 import yaml
 
 from podwire.cluster.images.recipes import Materials, recipes
-from podwire.cluster.manifests import CLUSTER_DNS_IMAGE, cluster_dns_manifest, nginx_manifest
+from podwire.cluster.ip_masq import config_map
+from podwire.cluster.manifests import (
+    CLUSTER_DNS_IMAGE,
+    cluster_dns_manifest,
+    ip_masq_agent_manifest,
+    nginx_manifest,
+)
 
 
 def by_kind(text: str) -> dict[str, Any]:
@@ -38,9 +44,30 @@ def test_cluster_dns_may_read_what_it_watches_and_nothing_else() -> None:
     assert name == account["name"]
 
 
-def test_the_dns_image_is_one_that_is_built(tmp_path: Any) -> None:
+def test_the_images_are_ones_that_are_built(tmp_path: Any) -> None:
     made = Materials(tmp_path, tmp_path, "python3", {}, "1")
-    assert CLUSTER_DNS_IMAGE in {name for recipe in recipes(made) for name in recipe.names}
+    built = {name for recipe in recipes(made) for name in recipe.names}
+    pod = by_kind(ip_masq_agent_manifest())["DaemonSet"]["spec"]["template"]["spec"]
+    assert {CLUSTER_DNS_IMAGE, pod["containers"][0]["image"]} <= built
+
+
+def test_the_agent_is_on_every_node_and_may_change_its_firewall_alone() -> None:
+    found = by_kind(ip_masq_agent_manifest())
+    pod = found["DaemonSet"]["spec"]["template"]["spec"]
+    assert pod["hostNetwork"]
+    assert pod["tolerations"] == [{"operator": "Exists"}]
+    (container,) = pod["containers"]
+    assert container["securityContext"]["capabilities"] == {"drop": ["all"], "add": ["NET_ADMIN"]}
+    (volume,) = pod["volumes"]
+    assert volume["configMap"] == {
+        "name": config_map(())["metadata"]["name"],
+        "optional": True,
+    }
+    rules = found["Role"]["rules"]
+    assert [(one["resources"], one["verbs"]) for one in rules] == [
+        (["configmaps"], ["get"]),
+        (["events"], ["create"]),
+    ]
 
 
 def test_nginx_runs_once_per_node_behind_its_service() -> None:

@@ -1,4 +1,6 @@
-"""Run by the image's own interpreter, in a chroot: compile what the DNS program imports.
+"""Run by the image's own interpreter, in a chroot: compile what one of our programs imports.
+
+Arguments: the program's package, then further modules that it imports, also only when needed.
 
 Prints JSON: path in the image -> path in the tree. Modules become byte code without sources, which
 is half the size and starts at once; C modules stay as they are. What came from dist-packages goes
@@ -13,8 +15,9 @@ import sys
 
 LIBRARY = os.path.dirname(os.__file__)
 PACKAGES = "/usr/lib/python3/dist-packages"
-# What the program imports, what starts it, and what Python imports only when it is needed.
-NAMES = ("clusterdns.server", "runpy", "site", "linecache", "encodings.idna", "encodings.latin_1")
+PROGRAM, *MODULES = sys.argv[1:]
+# What starts the program, and what Python imports only when it is needed.
+NAMES = (*MODULES, "runpy", "site", "linecache", "encodings.idna", "encodings.latin_1")
 
 
 def place(source: str) -> str:
@@ -31,7 +34,7 @@ def chosen() -> dict[str, str]:
         importlib.import_module(name)
     files = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
     wanted = {one for one in files if one} - {py_compile.__file__}
-    wanted.add(f"{LIBRARY}/clusterdns/__main__.py")
+    wanted.add(f"{LIBRARY}/{PROGRAM}/__main__.py")
     found = {}
     for source in sorted(wanted):
         compiled = not source.endswith(".so")
