@@ -36,7 +36,7 @@ _NOT_NEEDED = (
 _HELPERS = ("sshd-session", "sshd-auth")
 """Programs which newer versions of sshd start, under this very path."""
 _HELPERS_PLACE = "usr/lib/openssh"
-_SSHD_CONFIG = f"""\
+SSHD_CONFIG = f"""\
 # The first value that is found counts.
 Include {DROP_INS}/*.conf
 Port {PORT}
@@ -107,7 +107,7 @@ def sshd_steps(packages: Path, state: Path) -> tuple[Step, ...]:
         Directory("/run/sshd"),
         File("/usr/local/sbin/sshd", _SCRIPT.format(libraries=libraries, program=program), 0o755),
         *(Link(f"/{_HELPERS_PLACE}/{one.name}", str(one)) for one in helpers if one.exists()),
-        File(CONFIG, _SSHD_CONFIG),
+        File(CONFIG, SSHD_CONFIG),
         Directory(DROP_INS),
         *(File(f"/etc/ssh/{name}", text, _mode(name)) for name, text in keys.items()),
         File("/etc/sudoers", _SUDOERS, 0o440),

@@ -8,7 +8,8 @@ account is kept and changed; keys are added to those it has; every account may u
 password unless one was given; a password lets sshd take passwords, until reset_ssh; an empty one
 is ignored. Other than there: a key that is in the file is not added twice; ECDSA and Ed25519 keys
 are taken too; an account of the system is refused when it is to be removed, not only when it is to
-be changed; `check_disk` and `repair_disk` do nothing, a node having no such disks.
+be changed; reset_ssh leaves iptables alone; `check_disk` and `repair_disk` do nothing, a node
+having no such disks.
 """
 
 from __future__ import annotations
@@ -39,10 +40,13 @@ def apply(node: Node, wish: VmAccess) -> None:
 
     Raises InvalidInputError for an account of the system, ProcessError when sshd cannot be told.
     """
-    before = _kept(node)
-    people = before
+    known = _databases(node.root)
+    for name in filter(None, (wish.remove_user, wish.username)):
+        known.uid(name)  # refuses one of the system, before anything is done
+    before = people = _kept(node)
     if wish.reset_ssh:
         people = replace(people, password_logins=False)
+        write_file(node.root / ssh.CONFIG.lstrip("/"), ssh.SSHD_CONFIG.encode())
     if wish.remove_user:
         people = _remove(node.root, people, wish.remove_user)
     if wish.username:
@@ -83,9 +87,7 @@ def _account(people: People, name: str) -> Account:
 
 def _remove(root: Path, people: People, name: str) -> People:
     """Account, group and home; an account that does not exist is as good as removed."""
-    databases = _databases(root)
-    databases.uid(name)  # refuses one of the system
-    _write_databases(root, databases.without(name))
+    _write_databases(root, _databases(root).without(name))
     with suppress(FileNotFoundError):
         shutil.rmtree(root / "home" / name)
     return people.without(name)

@@ -223,7 +223,9 @@ def test_a_password_opens_while_one_was_set_and_sudo_then_asks_for_it(
             sudo = "echo right horse | sudo -S -p '' id -un; sudo -kn true 2>&1"
             code, said = await client.run("none", sudo, **asked)
             assert (code, said) == (1, "root\nsudo: a password is required\n")
+            (node.root / "etc/ssh/sshd_config").write_text("PermitRootLogin yes\n")
             vm_access.apply(node, VmAccess.of({"reset_ssh": True}))
+            assert "PermitRootLogin no" in (node.root / "etc/ssh/sshd_config").read_text()
             code, said = await client.run("none", "true", **asked)
             assert (code, said) == (255, REFUSED[1].replace("azureuser", "bob"))
 
