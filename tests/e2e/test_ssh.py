@@ -71,4 +71,3 @@ def test_pods_find_nodes_by_name(lab: LabHarness, public_key: str) -> None:
     for node in lab.nodes():
         for name in (node, f"{node}.internal.cloudapp.net"):
             lab.in_pod(POD, "nc", "-z", "-w5", name, "22")
-    lab.kubectl("delete", "pod", POD, "--grace-period=1")
