@@ -217,7 +217,8 @@ def _machine(node: Node) -> node_root.Machine:
     etc, layout = Path("/etc"), node.layout
     points = node_root.mount_points(Path("/proc/self/mountinfo").read_text())
     needed = (layout.cache, *node.inside, *node_root.own_directories(node.steps))
-    hidden = (*node_root.PRIVATE, str(layout.state_root), "/var/log", "/dev", "/proc", "/sys")
+    own = (*node_root.PRIVATE, *node_root.STATE, str(layout.state_root))
+    hidden = (*own, "/var/log", "/dev", "/proc", "/sys")
     return node_root.Machine(
         hierarchies=of_this_machine(),
         passwd=(etc / "passwd").read_text(),

@@ -27,10 +27,11 @@ from podwire.model.layout import LabLayout
 INIT = "/usr/local/sbin/podwire-init"
 TMPFS_SIZE = "512m"
 """What a node may write outside its state and log directories; memory, so it is bounded."""
-PRIVATE = ("/run", "/tmp", "/root", "/etc/cni", "/etc/containerd", "/etc/kubernetes", "/opt/cni",
-           "/var/lib/cni")  # fmt: skip
+PRIVATE = ("/run", "/tmp", "/root", "/etc/cni", "/etc/containerd", "/etc/kubernetes", "/etc/ssh",
+           "/etc/sudoers.d", "/opt/cni", "/var/lib/cni")  # fmt: skip
 """Directories that a node has of its own, empty at first: a tmpfs each."""
 STATE = {
+    "/home": "home",
     "/var/lib/containerd": "containerd",
     "/var/lib/kubelet": "kubelet",
     "/var/log/pods": "pods",
@@ -217,17 +218,21 @@ def _read_only(path: str) -> tuple[Step, ...]:
 
 
 def _files(layout: LabLayout, name: str, ip: str, machine: Machine) -> tuple[Step, ...]:
+    accounts = node_files.system_accounts(machine.passwd) + node_files.OWN_ACCOUNTS
+    groups = node_files.system_accounts(machine.group) + node_files.OWN_GROUPS
     return (
         File("/etc/hostname", f"{name}\n"),
         File("/etc/hosts", node_files.hosts(name, ip)),
         File("/etc/resolv.conf", node_files.RESOLV_CONF),
         File("/etc/machine-id", node_files.machine_id(layout.name, name)),
-        File("/etc/passwd", node_files.system_accounts(machine.passwd)),
-        File("/etc/group", node_files.system_accounts(machine.group)),
+        File("/etc/passwd", accounts),
+        File("/etc/group", groups),
+        File("/etc/shadow", node_files.shadow(accounts), 0o640),
         File("/etc/profile.d/podwire.sh", node_files.PROFILE),
         File("/root/.bashrc", node_files.BASHRC),
-        File("/root/.profile", node_files.ROOT_PROFILE),
+        File("/root/.profile", node_files.BASH_PROFILE),
         Directory("/root", 0o700),
+        Directory("/home"),
         *(Directory(one) for one in ("/etc/cni/net.d", "/opt/cni/bin", "/run/lock")),
     )
 

@@ -38,7 +38,7 @@ def test_it_has_its_name_its_loopback_and_nothing_else_on_the_network(node: Node
             assert code == 0
             assert await output(node, "cat", "/etc/resolv.conf") == (
                 0,
-                "nameserver 168.63.129.16\n",
+                "nameserver 168.63.129.16\nsearch internal.cloudapp.net\n",
             )
 
     run(work())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from podwire.cluster.node_files import hosts, machine_id, system_accounts
+from podwire.cluster.node_files import hosts, machine_id, shadow, system_accounts
 
 PASSWD = """\
 root:x:0:0:root:/root:/bin/bash
@@ -32,3 +32,10 @@ def test_a_node_without_an_address_still_resolves_its_name() -> None:
 def test_machine_ids_differ_by_lab_and_node_and_stay() -> None:
     assert machine_id("a", "n0") == machine_id("a", "n0")
     assert len({machine_id("a", "n0"), machine_id("b", "n0"), machine_id("a", "n1")}) == 3
+
+
+def test_nobody_on_a_node_has_a_password() -> None:
+    entries = [line.split(":") for line in shadow(PASSWD).splitlines()]
+    assert [one[0] for one in entries] == [line.split(":")[0] for line in PASSWD.splitlines()]
+    assert {one[1] for one in entries} == {"*"}
+    assert {len(one) for one in entries} == {9}

@@ -175,7 +175,7 @@ def test_files_of_the_node() -> None:
     files = {one.path: one.text for one in _plan().steps if isinstance(one, File)}
     assert files["/etc/hostname"] == f"{NAME}\n"
     assert f"10.220.2.4 {NAME}\n" in files["/etc/hosts"]
-    assert files["/etc/resolv.conf"] == "nameserver 168.63.129.16\n"
+    assert files["/etc/resolv.conf"] == ("nameserver 168.63.129.16\nsearch internal.cloudapp.net\n")
     other = node_root.root_plan(LabLayout("blue"), "n1", "10.220.2.35", MACHINE)
     ids = {
         one.text

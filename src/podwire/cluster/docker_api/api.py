@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import time
 from collections.abc import Awaitable, Callable
@@ -22,12 +23,14 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeAlias
 
+from podwire.cluster import accounts
 from podwire.cluster.cri import DOCUMENTS, CriClient, Image
 from podwire.cluster.docker_api import daemon_info, inventory, logs, processes, views
 from podwire.cluster.docker_api.filters import parse_filters, select
 from podwire.cluster.docker_api.http import HttpServer, Request, Response
 from podwire.cluster.docker_api.paths import resolve_in_root
 from podwire.cluster.docker_api.views import Entry
+from podwire.cluster.node_files import DOCKER_GROUP
 from podwire.model.errors import InvalidInputError, PodwireError, UnavailableError
 
 _PREFIX = re.compile(r"/v\d+\.\d+(?=/)")
@@ -75,12 +78,15 @@ class DockerApi:
     async def serve(self, socket_path: Path) -> asyncio.Server:
         """Listen at `socket_path`, which may lie below `root`: links in it are the node's.
 
+        The socket is the node's group docker's, if it has one, as dockerd's is.
         Raises InvalidInputError when the socket cannot be made there.
         """
         if socket_path.is_relative_to(self._root):
             inside = PurePosixPath("/") / socket_path.relative_to(self._root)
             socket_path = resolve_in_root(self._root, inside)
         self._server = await self._http.serve(socket_path)
+        if (group := _group(self._root)) is not None:
+            os.chown(socket_path, -1, group)
         return self._server
 
     async def close(self) -> None:
@@ -233,6 +239,14 @@ def _asked_by_cadvisor(request: Request) -> bool:
     except OSError:
         return True
     return name in _CADVISORS
+
+
+def _group(root: Path) -> int | None:
+    """The number of the node's group docker; None when it has none."""
+    try:
+        return accounts.number(resolve_in_root(root, "/etc/group").read_text(), DOCKER_GROUP)
+    except OSError:
+        return None
 
 
 def _json(value: Any) -> Response:

@@ -179,7 +179,8 @@ async def _until_left(reader: asyncio.StreamReader) -> None:
 
 async def _read_request(reader: asyncio.StreamReader, peer: int) -> tuple[Request, bool]:
     """The next request, and whether the connection stays open after it."""
-    first = await asyncio.wait_for(reader.readexactly(1), IDLE)
+    async with asyncio.timeout(IDLE):  # wait_for of Python 3.11 can lose a cancellation
+        first = await reader.readexactly(1)
     try:
         async with asyncio.timeout(SLOW):
             head = first + await reader.readuntil(b"\r\n\r\n")

@@ -20,8 +20,8 @@ IP_MASQ_AGENT = "mcr.microsoft.com/oss/kubernetes/ip-masq-agent:v2.5.0"
 
 PACKAGES = (
     "bash", "bind9-dnsutils", "busybox", "ca-certificates", "curl", "iproute2", "iputils-ping",
-    "iptables", "libc6", "ncurses-base", "netcat-openbsd", "nginx-light", "procps",
-    "python3-dnslib", "python3-minimal", "python3-yaml", "tar", "tcpdump",
+    "iptables", "libc6", "ncurses-base", "netcat-openbsd", "nginx-light", "openssh-client",
+    "openssh-server", "procps", "python3-dnslib", "python3-minimal", "python3-yaml", "tar", "tcpdump",
 )  # fmt: skip
 _APPLETS = (
     "awk", "base64", "basename", "cat", "chmod", "chown", "clear", "cmp", "cp", "cut", "date", "dd",
@@ -101,6 +101,17 @@ def recipes(made: Materials) -> tuple[Recipe, ...]:
             _tools,
         ),
         Recipe(
+            "ssh-server",
+            ("docker.io/corbinu/ssh-server:latest",),
+            Settings(
+                entrypoint=("/usr/local/bin/ssh-start",),
+                cmd=("ssh-server",),
+                env=(*Settings().env, "TERM=xterm"),
+                ports=("22/tcp",),
+            ),
+            _ssh_server,
+        ),
+        Recipe(
             "cluster-dns",
             (f"{OWN_HOST}/podwire/cluster-dns:latest", "docker.io/podwire/cluster-dns:latest"),
             Settings(entrypoint=_entry(made, "clusterdns"), ports=("53/udp", "53/tcp")),
@@ -150,6 +161,23 @@ def _tools(made: Materials) -> RootFs:
     root.file("pause", made.pause, 0o755)
     root.file("tools-shell.sh", FILES / "tools-shell.sh", 0o755)
     root.file("etc/ssl/certs/ca-certificates.crt", authorities(made.tree))
+    return root
+
+
+def _ssh_server(made: Materials) -> RootFs:
+    """Root may log in, by the keys that somebody puts into authorized_keys, as into a jump host."""
+    root = _system("sshd:x:74:65534:sshd:/run/sshd:/bin/false")
+    root.take(made.tree, "usr/sbin/sshd", "usr/bin/ssh-keygen", "bin/bash", "bin/nc.openbsd")
+    root.take(made.tree, "bin/tar", *_terminals(made.tree))
+    helpers = [f"usr/lib/openssh/{name}" for name in ("sshd-session", "sshd-auth")]
+    root.take(made.tree, *(one for one in helpers if (made.tree / one).exists()))
+    _busybox(root, made.tree)
+    root.link("usr/bin/nc", "nc.openbsd")
+    root.file("usr/local/bin/ssh-start", FILES / "ssh-start.sh", 0o755)
+    root.file("etc/ssh/sshd_config", FILES / "sshd_config")
+    root.directory("run/sshd")
+    root.directory("root/.ssh", 0o700)
+    root.file("root/.ssh/authorized_keys", b"", 0o600)
     return root
 
 

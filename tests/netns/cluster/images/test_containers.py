@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,31 @@ def test_pause_reaps_what_it_inherits_and_ends_on_term(machine: Machine) -> None
         assert tools.exec("/pause", "-v").startswith("pause")
     finally:
         tools.remove()
+
+
+def test_the_jump_host_takes_root_by_key_and_has_nc(machine: Machine, tmp_path: Path) -> None:
+    """As kubectl ssh-jump uses corbinu/ssh-server."""
+    key = tmp_path / "id"
+    subprocess.run(["ssh-keygen", "-q", "-t", "rsa", "-N", "", "-f", str(key)], check=True)
+    options = f"-F none -i {key} -oUserKnownHostsFile={tmp_path}/known -oBatchMode=yes"
+    ssh = ["nsenter", f"--net=/proc/{machine.node.pid}/ns/net", "ssh", *options.split()]
+    ssh += ["-oStrictHostKeyChecking=no", "root@127.0.0.1"]
+
+    def at(*command: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([*ssh, *command], capture_output=True, text=True, timeout=20)
+
+    jump = machine.start("jump", "corbinu/ssh-server")
+    try:
+        until(lambda: "listening on" in jump.log.read_text(), "sshd listens")
+        assert "Permission denied (publickey)" in at("true").stderr
+        public = key.with_suffix(".pub").read_text().strip()
+        jump.exec("/bin/bash", "-c", f"echo '{public}' > /root/.ssh/authorized_keys")
+        done = at("nc 127.0.0.1 22 < /dev/null | head -1; exit 3")
+        assert (done.returncode, done.stdout[:12]) == (3, "SSH-2.0-Open"), done.stderr
+        took, code = jump.stop()
+        assert (code, took < 3) == (0, True)
+    finally:
+        jump.remove()
 
 
 def test_files_belong_to_root_and_no_path_of_the_builder_is_left(machine: Machine) -> None:

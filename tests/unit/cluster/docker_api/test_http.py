@@ -202,3 +202,22 @@ def test_no_such_directory(tmp_path: Path) -> None:
 
     with pytest.raises(InvalidInputError, match=r"cannot listen at .*none/s"):
         asyncio.run(work())
+
+
+@pytest.mark.parametrize("ticks", range(4))
+def test_a_connection_ends_also_when_a_request_comes_at_that_moment(ticks: int) -> None:
+    """Else the server's end would wait for a client that never stops asking, as a kubelet is."""
+
+    async def work() -> None:
+        reader = asyncio.StreamReader()
+        reading = asyncio.create_task(http._read_request(reader, 0))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        reader.feed_data(b"G")
+        for _ in range(ticks):
+            await asyncio.sleep(0)
+        reading.cancel()
+        await asyncio.wait([reading], timeout=5)
+        assert reading.cancelled()
+
+    asyncio.run(work())
