@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import traceback
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any
 
 from podwire.cluster.api_client import ApiClient
+from podwire.cluster.cloud.controller import ServiceController
 from podwire.cluster.kubeconfig import kubeconfig
 from podwire.cluster.pki import Pki
 from podwire.cluster.user_kubeconfig import user_name
@@ -61,6 +64,8 @@ class Cluster:
         self.relay: Relay | None = None
         self.api: ApiClient | None = None
         self.api_port = 0
+        self.tasks: list[asyncio.Task[None]] = []
+        self.services: ServiceController | None = None
         self.nodes: dict[str, LabNode] = {}
         self.pools: dict[str, tuple[str, int]] = {}
 
@@ -128,11 +133,21 @@ class Cluster:
         version = self.site.materials.version
         return ClusterFacts(self.spec, self.state, self.error, self.server, version, nodes)
 
+    def keep_running(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        """In the background, until the cluster ends."""
+        task = asyncio.create_task(work, name=f"{name} of {self.key}")
+        task.add_done_callback(_tell_crash)
+        self.tasks.append(task)
+
     async def end(self, *, keep_disks: bool = False) -> None:
         """End everything that runs; what is wanted and what was stored stays.
 
         keep_disks: also what the nodes have on theirs, as when machines are switched off.
         """
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+        self.network.set_pod_routes(self.key, self.spec.subnet, None)
         if self.relay is not None:
             await self.relay.close()
         if self.api is not None:
@@ -147,6 +162,15 @@ class Cluster:
             self.network.unplug(name)
         self.nodes, self.pools = {}, {}
         self.space, self.relay, self.api = None, None, None
+        self.tasks = []
+
+    async def release_balancers(self) -> None:
+        """Nothing of its load balancers stays, nor do their addresses; it has ended."""
+        if self.services is not None:
+            await self.services.remove_balancers()
+        for one in self.network.frontends.claims():
+            if one.owner.startswith(f"{self.key}/"):
+                self.network.frontends.release(one.owner)
 
     def remove_files(self) -> None:
         """What it has on the machine's disk, logs aside, and its cgroups."""
@@ -154,3 +178,10 @@ class Cluster:
         self.site.cgroups.kill(group)
         self.site.cgroups.remove(group)
         shutil.rmtree(self.layout.state, ignore_errors=True)
+
+
+def _tell_crash(task: asyncio.Task[None]) -> None:
+    """A background task does not end by itself: if one did, the daemon's log says why."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        print(f"{task.get_name()} ended: {error!r}", flush=True)  # noqa: T201
+        traceback.print_exception(error)

@@ -6,13 +6,14 @@ import asyncio
 from dataclasses import replace
 from typing import Any
 
+from podwire.cluster.vm_access_settings import VmAccess
 from podwire.lab import bringup, upgrade
 from podwire.lab.cluster import Cluster, ClusterFacts
 from podwire.lab.lab_node import LabNode
 from podwire.lab.networks import Networks
 from podwire.lab.nics import forget_cluster, settle
 from podwire.lab.steps import Emit, one_step
-from podwire.lab.store import WantedCluster
+from podwire.lab.store import Access, WantedCluster
 from podwire.lab.work import Run, Work
 from podwire.model.cluster import ClusterSpec
 from podwire.model.errors import InvalidInputError
@@ -75,6 +76,7 @@ class Clusters(Networks):
         async def act(tell: Emit) -> None:
             async with one_step(tell, "delete", f"Deleting cluster {cluster.spec.name}"):
                 await cluster.end()
+                await cluster.release_balancers()
                 await asyncio.to_thread(cluster.remove_files)
                 forget_cluster(self.site.store, key)
                 self.site.store.delete_setting(cluster.port_setting)
@@ -113,6 +115,16 @@ class Clusters(Networks):
         self.works.refuse_busy(key)
         plan = upgrade.plan(cluster, pool, version)
         await self._begin(cluster, "updating", plan.carry_out).follow(emit)
+
+    async def grant_access(self, key: str, pool: str, wish: VmAccess) -> None:
+        """Do what VMAccessForLinux was asked for, on every node of the pool, also those to come."""
+        cluster = self.find_cluster(key)
+        name = f"{key}/{cluster.spec.pool(pool).name}"
+        have = self.site.store.get(Access, name) or Access()
+        kept = tuple(one for one in have.wishes if one != wish)
+        self.site.store.put(name, Access((*kept, wish)))
+        nodes = [one for node, one in cluster.nodes.items() if cluster.pools[node][0] == pool]
+        await asyncio.gather(*(one.grant((wish,)) for one in nodes))
 
     def add_cluster(self, wanted: WantedCluster) -> Cluster:
         cluster = Cluster(self.site, self.network(wanted.spec.vnet), wanted)

@@ -6,11 +6,13 @@ When its PID 1 dies, whatever the reason, the node is booted again, as a machine
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from podwire.cluster import vm_access
 from podwire.cluster.docker_api import DockerApi
 from podwire.cluster.node import Node
+from podwire.cluster.vm_access_settings import VmAccess
 from podwire.kernel.netns import NetNamespace
 from podwire.kernel.process import Program, Supervisor
 from podwire.model.errors import PodwireError
@@ -35,6 +37,7 @@ class LabNode:
         self.restarts = 0
         self._fabric, self._supervisor, self._furnish = fabric, supervisor, furnish
         self._docker: DockerApi | None = None
+        self._granting = asyncio.Lock()
         self._watch: asyncio.Task[None] | None = None
         self._programs: tuple[Callable[[Node], Program], ...] = ()
 
@@ -55,6 +58,12 @@ class LabNode:
         for make in programs:
             await self._supervisor.start(make(self.node))
         self._programs += programs
+
+    async def grant(self, wishes: Sequence[VmAccess]) -> None:
+        """Let people in, or no longer; the node keeps it over its boots. One call at a time."""
+        async with self._granting:
+            for one in wishes:
+                await asyncio.to_thread(vm_access.apply, self.node, one)
 
     def watch(self) -> None:
         """From now on boot the node again when it dies."""

@@ -9,7 +9,7 @@ import asyncio
 import sys
 from pathlib import Path
 
-from podwire.cluster import containerd, registry
+from podwire.cluster import containerd, registry, ssh
 from podwire.cluster.images.build import build_images
 from podwire.cluster.images.store import ImageSet
 from podwire.cluster.kubernetes_binaries import KubernetesBinaries, find_kubernetes
@@ -36,6 +36,7 @@ class Materials:
     def __init__(self, layout: LabLayout, store: Store) -> None:
         self._layout, self._store = layout, store
         self.trees = layout.cache / "packages" / "daemons"
+        self.ssh = layout.cache / "packages" / "ssh"
         self.mirror = False
         self._once = {
             "machine": Once(self._machine),
@@ -74,6 +75,7 @@ class Materials:
 
     async def _packages(self, progress: Progress) -> None:
         await asyncio.to_thread(unpack, DAEMONS, self.trees, progress, cache=self._layout.cache)
+        self.ssh = await asyncio.to_thread(ssh.ssh_packages, self._layout.cache, progress)
 
     async def _kubernetes(self, progress: Progress) -> None:
         wish = self._store.setting("kubernetes") or {}

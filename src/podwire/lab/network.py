@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import functools
+from collections.abc import Callable
+from dataclasses import replace
 
 from podwire.cluster import registry
 from podwire.kernel.netns import NetNamespace
 from podwire.kernel.rtnetlink import RtNetlink
+from podwire.lab.nics import nic_addresses, public_addresses
 from podwire.lab.once import Once
 from podwire.lab.relay import Relay, connect_unix, listen_in
 from podwire.lab.site import Site
+from podwire.lab.store import Frontends
 from podwire.model.cluster import (
     CONTROL_PLANE_SUBNET,
     MIRROR_PORT,
@@ -19,10 +23,13 @@ from podwire.model.cluster import (
     ClusterSpec,
 )
 from podwire.model.progress import Progress
+from podwire.model.route_table import RouteTable
 from podwire.model.vnet import Nic, VNet
 from podwire.vnet.directory import NicDirectory
 from podwire.vnet.dns import machine_resolvers
 from podwire.vnet.fabric import Fabric
+from podwire.vnet.frontend_addresses import Claim, FrontendAddresses
+from podwire.vnet.load_balancer import LoadBalancers
 from podwire.vnet.servers import Servers, serve
 
 _PLATFORM = "platform"
@@ -33,11 +40,16 @@ class Network:
 
     fabric: Fabric
 
-    def __init__(self, site: Site, vnet: VNet) -> None:
+    def __init__(self, site: Site, vnet: VNet, apply: Callable[[], None]) -> None:
+        """apply: makes all fabrics as their Networks are `effective`."""
         self.site, self.vnet = site, vnet
+        self._apply = apply
         self.directory = NicDirectory()
         self.start = Once(self._start)
         self.serve_images = Once(self._serve_images)
+        self.balancers: LoadBalancers
+        self.frontends = self._frontends()
+        self._pod_routes: dict[str, tuple[str, RouteTable]] = {}
         self._servers: Servers | None = None
         self._platform: NetNamespace | None = None
         self._relay: Relay | None = None
@@ -48,6 +60,7 @@ class Network:
 
     async def _start(self, _: Progress) -> None:
         self.fabric = Fabric.create(self.vnet)
+        self.balancers = LoadBalancers(self.fabric)
         self._servers = await serve(self.fabric, self.directory, machine_resolvers())
         mac = self.site.mac_of(f"{_PLATFORM} of {self.vnet.key}")
         self._platform = self.plug(Nic(_PLATFORM, mac, CONTROL_PLANE_SUBNET, (PLATFORM_ADDRESS,)))
@@ -76,9 +89,42 @@ class Network:
         if self.start.done:
             self.fabric.detach(name)
 
-    async def update(self, vnet: VNet) -> None:
-        """Make the running VNet as `vnet` says."""
-        self.vnet = vnet
+    def _frontends(self) -> FrontendAddresses:
+        store, key = self.site.store, self.vnet.key
+
+        def taken() -> list[str]:
+            return [*nic_addresses(store, key), *public_addresses(store, but=key)]
+
+        def save(claims: tuple[Claim, ...]) -> None:
+            store.put(key, Frontends(claims))
+
+        kept = store.get(Frontends, key) or Frontends()
+        return FrontendAddresses(lambda: self.vnet, taken, kept.claims, save)
+
+    def node_address(self, name: str) -> str | None:
+        host = self.directory.by_name(name)
+        return host.nic.primary if host else None
+
+    def effective(self) -> VNet:
+        """The VNet with the routes to the pods of kubenet clusters, beside the user's own."""
+        subnets = {one.name: one for one in self.vnet.subnets}
+        for name, table in self._pod_routes.values():
+            have = subnets[name].route_table
+            both = replace(have, routes=(*have.routes, *table.routes)) if have else table
+            subnets[name] = replace(subnets[name], route_table=both)
+        return replace(self.vnet, subnets=tuple(subnets.values()))
+
+    def set_pod_routes(self, cluster: str, subnet: str, table: RouteTable | None) -> None:
+        """Packets of that subnet for pods of the cluster go where the table says; None: no more."""
+        before = self._pod_routes.pop(cluster, None)
+        if table is not None:
+            self._pod_routes[cluster] = (subnet, table)
+        if before != self._pod_routes.get(cluster):
+            self._apply()
+
+    def pod_routes(self, cluster: str) -> RouteTable | None:
+        found = self._pod_routes.get(cluster)
+        return found[1] if found else None
 
     async def _serve_images(self, progress: Progress) -> None:
         """The lab's own images, and docker.io's through a mirror when that answers."""
@@ -119,6 +165,8 @@ class Network:
             await self._relay.close()
         labels = [one for one in self.site.supervisor.running if one.startswith(f"{self._group}/")]
         await asyncio.gather(*(self.site.supervisor.stop(one, grace=0.5) for one in labels))
+        if self.start.done:
+            await self.balancers.close()
         if self._servers is not None:
             await self._servers.close()
         if self._platform is not None:

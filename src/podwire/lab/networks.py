@@ -9,6 +9,7 @@ from podwire.lab.work import Works
 from podwire.model.errors import InvalidInputError
 from podwire.model.progress import silent
 from podwire.model.vnet import VNet
+from podwire.vnet import peering
 
 
 class Networks:
@@ -34,7 +35,7 @@ class Networks:
         """Write it to the store. Whether it runs already, or is only known, stays as it was."""
         self.site.store.put(vnet.key, vnet)
         if vnet.key not in self._networks:
-            self._networks[vnet.key] = Network(self.site, vnet)
+            self._networks[vnet.key] = Network(self.site, vnet, self.join_fabrics)
         return self._networks[vnet.key]
 
     async def put_vnet(self, vnet: VNet) -> None:
@@ -45,8 +46,18 @@ class Networks:
         network = self.want_vnet(vnet)
         await self.site.materials.ready_machine()
         await network.start(silent)
-        if network.vnet != vnet:
-            await network.update(vnet)
+        before, network.vnet = network.vnet, vnet
+        try:
+            self.join_fabrics()
+        except BaseException:
+            network.vnet = before
+            self.site.store.put(before.key, before)
+            raise
+
+    def join_fabrics(self) -> None:
+        """Make every running fabric, and the links between them, as the VNets say now."""
+        running = [one for one in self._networks.values() if one.start.done]
+        peering.join((one.fabric for one in running), [one.effective() for one in running])
 
     async def delete_vnet(self, key: str) -> None:
         """Unknown: nothing. Raises InvalidInputError while something has a NIC on it."""
@@ -58,3 +69,4 @@ class Networks:
         network = self._networks.pop(key, None)
         if network is not None:
             await network.close()
+            self.join_fabrics()

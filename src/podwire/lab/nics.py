@@ -9,8 +9,14 @@ from dataclasses import dataclass
 
 from podwire.lab.instances import Instances
 from podwire.lab.site import Site
-from podwire.lab.store import PluggedNic, Store, WantedCluster
-from podwire.model.cluster import AZURE, CONTROL_PLANE_SUBNET, PLATFORM_ADDRESS, ClusterSpec
+from podwire.lab.store import Access, Frontends, PluggedNic, Store, WantedCluster
+from podwire.model.cluster import (
+    AZURE,
+    CONTROL_PLANE_SUBNET,
+    KUBENET,
+    PLATFORM_ADDRESS,
+    ClusterSpec,
+)
 from podwire.model.node_pool import Pool
 from podwire.model.vnet import Nic, Subnet, VNet, allocate
 
@@ -42,13 +48,13 @@ def put_instances(
     subnet = vnet.subnet(spec.subnet_of(pool))
     count = 1 + pool.max_pods if spec.network_plugin == AZURE else 1
     for number in instances.numbers:
-        _plug(site, spec.node_name(pool.name, number), subnet, count, vnet, spec.key)
+        _plug(site, spec.node_name(pool.name, number), subnet, count, vnet, spec)
 
 
 def plug_control_plane(site: Site, spec: ClusterSpec, vnet: VNet) -> Nic:
     """The NIC of the cluster's control plane."""
     name = control_plane_name(spec.key)
-    return _plug(site, name, CONTROL_PLANE_SUBNET, 1, vnet, spec.key)
+    return _plug(site, name, CONTROL_PLANE_SUBNET, 1, vnet, spec)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,21 +82,33 @@ def control_plane_name(cluster: str) -> str:
     return f"control-plane of {cluster}"
 
 
-def _plug(site: Site, name: str, subnet: Subnet, count: int, vnet: VNet, cluster: str) -> Nic:
+def _plug(site: Site, name: str, subnet: Subnet, count: int, vnet: VNet, spec: ClusterSpec) -> Nic:
     """The NIC of that name; one that is there keeps its addresses."""
     have = site.store.get(PluggedNic, name)
     if have is not None:
         return have.nic
     addresses = allocate(subnet, count, taken(site.store, vnet.key))
-    nic = Nic(name, site.mac_of(name), subnet, addresses)
-    site.store.put(name, PluggedNic(nic, vnet.key, cluster))
+    forwards = spec.network_plugin == KUBENET  # pods send through it with their own addresses
+    nic = Nic(name, site.mac_of(name), subnet, addresses, ip_forwarding=forwards)
+    site.store.put(name, PluggedNic(nic, vnet.key, spec.key))
     return nic
 
 
 def taken(store: Store, vnet: str) -> list[str]:
-    """Every address of the VNet that a NIC or the lab itself holds."""
+    """Every address of the VNet that a NIC, a load balancer or the lab itself has."""
+    claims = (store.get(Frontends, vnet) or Frontends()).claims
+    return [*nic_addresses(store, vnet), *(one.address for one in claims)]
+
+
+def nic_addresses(store: Store, vnet: str) -> list[str]:
     plugged = (one for one in store.all(PluggedNic).values() if one.vnet == vnet)
     return [PLATFORM_ADDRESS, *(address for one in plugged for address in one.nic.addresses)]
+
+
+def public_addresses(store: Store, *, but: str) -> list[str]:
+    """Those of the load balancers of every VNet but this one: public addresses are the lab's."""
+    others = (one for vnet, one in store.all(Frontends).items() if vnet != but)
+    return [one.address for each in others for one in each.claims if one.subnet is None]
 
 
 def release(store: Store, name: str) -> None:
@@ -112,6 +130,7 @@ def forget_cluster(store: Store, key: str) -> None:
         store.delete(WantedCluster, key)
         for name in _pool_rows(store, key):
             store.delete(Instances, name)
+            store.delete(Access, name)
         for name, one in store.all(PluggedNic).items():
             if one.cluster == key:
                 store.delete(PluggedNic, name)

@@ -15,10 +15,12 @@ from typing import Any, TypeVar
 
 import cattrs
 
+from podwire.cluster.vm_access_settings import VmAccess
 from podwire.lab.instances import Instances
 from podwire.model.cluster import ClusterSpec
 from podwire.model.errors import PodwireError
 from podwire.model.vnet import Nic, VNet
+from podwire.vnet.frontend_addresses import Claim
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS resource (
@@ -46,11 +48,27 @@ class PluggedNic:
     cluster: str
 
 
+@dataclass(frozen=True, slots=True)
+class Frontends:
+    """The addresses of the load balancers of a VNet."""
+
+    claims: tuple[Claim, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Who shall be able to log in to the nodes of a pool, in the order in which it was asked."""
+
+    wishes: tuple[VmAccess, ...] = ()
+
+
 KINDS: dict[type[Any], str] = {
     VNet: "vnet",
     WantedCluster: "cluster",
     Instances: "pool",
     PluggedNic: "nic",
+    Frontends: "frontends",
+    Access: "access",
 }
 """What has a type; rows of kind "setting" are free JSON."""
 
@@ -60,6 +78,7 @@ class Store:
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600)
         try:
             self._db = sqlite3.connect(path, isolation_level=None, timeout=5)
             self._db.execute("PRAGMA journal_mode=WAL")

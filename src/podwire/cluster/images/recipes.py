@@ -21,7 +21,8 @@ IP_MASQ_AGENT = "mcr.microsoft.com/oss/kubernetes/ip-masq-agent:v2.5.0"
 PACKAGES = (
     "bash", "bind9-dnsutils", "busybox", "ca-certificates", "curl", "iproute2", "iputils-ping",
     "iptables", "libc6", "ncurses-base", "netcat-openbsd", "nginx-light", "openssh-client",
-    "openssh-server", "procps", "python3-dnslib", "python3-minimal", "python3-yaml", "tar", "tcpdump",
+    "openssh-server", "procps", "python3-dnslib", "python3-minimal", "python3-yaml", "tar",
+    "tcpdump",
 )  # fmt: skip
 _APPLETS = (
     "awk", "base64", "basename", "cat", "chmod", "chown", "clear", "cmp", "cp", "cut", "date", "dd",
