@@ -15,10 +15,12 @@ from typing import Any
 PODWIRE = str(Path(sys.executable).with_name("podwire"))
 
 
-def run(*argv: str, env: dict[str, str] | None = None, timeout: float = 120) -> str:
+def run(
+    *argv: str, env: dict[str, str] | None = None, timeout: float = 120, cwd: str | None = None
+) -> str:
     """The command's stdout; an AssertionError with all it said when it fails."""
     done = subprocess.run(
-        argv, capture_output=True, text=True, env=env, timeout=timeout, check=False
+        argv, capture_output=True, text=True, env=env, timeout=timeout, cwd=cwd, check=False
     )
     said = f"{' '.join(argv)}\nexit {done.returncode}\n{done.stdout}\n{done.stderr}"
     assert done.returncode == 0, said
