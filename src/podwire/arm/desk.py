@@ -48,8 +48,11 @@ class Answer:
 class Rules(Protocol):
     """What is refused before anything is stored. Both raise InvalidInputError or ArmError."""
 
-    def check_put(self, kind: str, resource_id: str, old: Body | None, new: Body) -> None: ...
+    def check_put(self, kind: str, resource_id: str, old: Body | None, new: Body) -> None:
+        """kind: in any case; old: as stored; new: as sent."""
+
     def check_delete(self, kind: str, resource_id: str, old: Body) -> None: ...
+    def check_upgrade(self, cluster_id: str) -> None: ...
 
 
 class Renderer(Protocol):
@@ -74,6 +77,10 @@ class Desk:
     rules: Rules
     renderer: Renderer
     emit: Emit
+
+    def versions(self) -> list[str]:
+        """The Kubernetes versions that can be had, 1.20.2; the newest last, none if not known."""
+        return [one.removeprefix("v") for one in self.lab.versions()]
 
     def find(self, path: str) -> Row | None:
         """The resource with this id, stored or rendered."""

@@ -12,6 +12,7 @@ import datetime
 import logging
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from podwire.arm.errors import ArmError, as_arm_error
@@ -22,16 +23,31 @@ Action: TypeAlias = Callable[[OperationRow], Awaitable[Body | None]]
 """Brings it about; returns the answer's properties, or None. Raises PodwireError when it cannot."""
 Settle: TypeAlias = Callable[[OperationRow, ArmError | None], None]
 """Writes what the resource is now, in the transaction that ends the operation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """How an operation is brought about and settled. again: whether a restarted daemon may do it
+    a second time; what may not be is failed by the restart."""
+
+    act: Action
+    settle: Settle
+    again: bool = True
+
+
+_INTERRUPTED = ArmError(
+    409, "OperationPreempted", "The operation was interrupted: the lab's daemon started again."
+)
 _KEEP = datetime.timedelta(hours=24)
 _log = logging.getLogger("podwire.arm")
 
 
 class Operations:
-    """actions: for each name of an action, how it is brought about and settled."""
+    """deeds: by the name of the action."""
 
-    def __init__(self, store: ArmStore, actions: Mapping[str, tuple[Action, Settle]]) -> None:
+    def __init__(self, store: ArmStore, deeds: Mapping[str, Deed]) -> None:
         self._store = store
-        self._actions = actions
+        self._deeds = deeds
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     def busy(self, resource: str) -> OperationRow | None:
@@ -55,7 +71,10 @@ class Operations:
         """Go on with what a daemon that has ended left; forget what ended a day ago."""
         self._store.forget_operations(rfc3339(-_KEEP))
         for row in self._store.running():
-            self._start(row)
+            if self._deeds[row.action].again:
+                self._start(row)
+            else:
+                self._end(row, _INTERRUPTED)
 
     async def wait(self, row: OperationRow, seconds: float) -> None:
         """Until it has ended, or so many seconds are over."""
@@ -75,19 +94,22 @@ class Operations:
         task.add_done_callback(lambda _: self._tasks.pop(row.id, None))
 
     async def _run(self, row: OperationRow) -> None:
-        action, settle = self._actions[row.action]
+        deed = self._deeds[row.action]
         answer, error = None, None
         try:
-            answer = await action(row)
+            answer = await deed.act(row)
         except (PodwireError, OSError) as trouble:
             _log.warning("%s %s: %s", row.action, row.resource, trouble)
             error = _as_error(trouble)
         except Exception as trouble:  # noqa: BLE001 - the process boundary
             _log.exception("%s %s", row.action, row.resource)
             error = ArmError(409, "InternalOperationError", f"{type(trouble).__name__}: {trouble}")
+        self._end(row, error, answer)
+
+    def _end(self, row: OperationRow, error: ArmError | None, answer: Body | None = None) -> None:
         outcome = error.body() if error else {"properties": answer} if answer else {}
         with self._store.transaction():
-            settle(row, error)
+            self._deeds[row.action].settle(row, error)
             self._store.finish(row, FAILED if error else SUCCEEDED, rfc3339(), outcome)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from podwire.arm.errors import ArmError
-
 LOCATIONS = {
     "eastus": "East US",
     "eastus2": "East US 2",
@@ -37,14 +35,5 @@ LOCATIONS = {
 
 
 def region(text: str) -> str:
-    """ "East US" and "eastus" are one. Raises ArmError (LocationNotAvailable...) for no region."""
-    name = text.replace(" ", "").lower()
-    if name not in LOCATIONS:
-        raise ArmError(
-            400,
-            "LocationNotAvailable",
-            f"The provided location '{text}' is not available. List of available regions is "
-            f"'{','.join(LOCATIONS)}'.",
-            "location",
-        )
-    return name
+    """ "East US" and "eastus" are one."""
+    return text.replace(" ", "").lower()

@@ -11,7 +11,7 @@ from podwire.arm.kinds.base import Kind
 from podwire.arm.kinds.groups import Groups
 from podwire.arm.kinds.network import Peerings, Subnets, VirtualNetworks
 from podwire.arm.kinds.platform import Platform
-from podwire.arm.operations import Action, Operations, Settle
+from podwire.arm.operations import Deed, Operations
 from podwire.arm.store import ArmStore
 from podwire.lab.steps import Emit
 
@@ -20,12 +20,12 @@ def build(
     subscription: str, store: ArmStore, lab: Backend, rules: Rules, renderer: Renderer, emit: Emit
 ) -> Dispatcher:
     """What answers requests. `dispatcher.desk.operations.resume()` goes on with what was begun."""
-    actions: dict[str, tuple[Action, Settle]] = {}
-    operations = Operations(store, actions)
+    deeds: dict[str, Deed] = {}
+    operations = Operations(store, deeds)
     desk = Desk(subscription, store, operations, lab, rules, renderer, emit)
     kinds = _kinds(desk)
     for kind in kinds.values():
-        actions.update(kind.operations)
+        deeds.update(kind.deeds)
     groups = kinds[Groups.name.lower()]
     assert isinstance(groups, Groups)
     return Dispatcher(desk, kinds, Platform(desk, groups, [one.name for one in kinds.values()]))

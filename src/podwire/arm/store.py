@@ -169,6 +169,13 @@ class ArmStore:
     def put_secret(self, name: str, value: str) -> None:
         self._db.execute("INSERT OR REPLACE INTO secret VALUES (?, ?)", (name.lower(), value))
 
+    def delete_secrets_below(self, path: str) -> None:
+        """Of everything whose id begins with `path`/."""
+        start = path.lower().rstrip("/")
+        self._db.execute(
+            "DELETE FROM secret WHERE name > ? AND name < ?", (f"{start}/", f"{start}0")
+        )
+
     def delete_secret(self, name: str) -> None:
         self._db.execute("DELETE FROM secret WHERE name = ?", (name.lower(),))
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from podwire.arm import operations
 from podwire.arm.desk import Answer, Ask, Desk, page
 from podwire.arm.errors import ArmError
 from podwire.arm.filters import Filter
+from podwire.arm.operations import Deed
 from podwire.arm.shapes import TAGS, Shape, fitted
 from podwire.arm.store import Body, Row
 
@@ -29,7 +29,7 @@ class Kind:
         self.desk = desk
 
     @property
-    def operations(self) -> Mapping[str, tuple[operations.Action, operations.Settle]]:
+    def deeds(self) -> Mapping[str, Deed]:
         """The operations that it brings about, by name."""
         return {}
 

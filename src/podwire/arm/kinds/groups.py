@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from podwire.arm import operations
 from podwire.arm.desk import Answer, Ask, Desk, page
 from podwire.arm.errors import ArmError, another_operation, group_not_found
 from podwire.arm.filters import Filter
 from podwire.arm.ids import GROUPS, group_id
 from podwire.arm.kinds.base import Kind, tagged
 from podwire.arm.kinds.stored import Stored, with_state
+from podwire.arm.operations import Deed
 from podwire.arm.places import region
 from podwire.arm.shapes import TAGS, Shape
 from podwire.arm.store import Body, OperationRow, Row
@@ -38,8 +38,8 @@ class Groups(Kind):
         self._kinds = kinds
 
     @property
-    def operations(self) -> Mapping[str, tuple[operations.Action, operations.Settle]]:
-        return {f"{self.name}/delete": (self._remove, self._settle)}
+    def deeds(self) -> Mapping[str, Deed]:
+        return {f"{self.name}/delete": Deed(self._remove, self._settle)}
 
     def shown(self, row: Row) -> Body:
         return row.body
@@ -71,28 +71,17 @@ class Groups(Kind):
 
     def put(self, ask: Ask) -> Answer:
         name, old = ask.target.group, self.desk.group(ask.target.group)
-        if "location" not in ask.body:
-            raise ArmError(
-                400, "LocationRequired", "The location property is required for this definition."
-            )
-        location = region(ask.body["location"])
-        if old is not None and old["location"] != location:
-            raise ArmError(
-                409,
-                "InvalidResourceGroupLocation",
-                f"Invalid resource group location '{location}'. The Resource group already exists "
-                f"in location '{old['location']}'.",
-            )
+        path = group_id(self.desk.subscription, name)
+        self.desk.rules.check_put(GROUPS, path, old, ask.body)
         self._check_idle(ask)
         body = {
-            "id": old["id"] if old else group_id(self.desk.subscription, name),
+            "id": old["id"] if old else path,
             "name": old["name"] if old else name,
             "type": GROUPS,
-            "location": location,
+            "location": region(ask.body.get("location") or (old or {}).get("location", "")),
             "tags": ask.body.get("tags", {}),
             "properties": {"provisioningState": "Succeeded"},
         }
-        self.desk.rules.check_put(GROUPS, body["id"], old, body)
         self.desk.store.put(GROUPS, body)
         return Answer(200 if old else 201, body)
 
@@ -106,13 +95,6 @@ class Groups(Kind):
         body = self.desk.group(ask.target.group)
         if body is None:
             raise group_not_found(ask.target.group)
-        if body.get("managedBy"):
-            raise ArmError(
-                403,
-                "DenyAssignmentAuthorizationFailed",
-                f"Resource group '{body['name']}' is managed by {body['managedBy']}; delete the "
-                "cluster and it goes as well.",
-            )
         self._check_idle(ask)
         self.desk.rules.check_delete(GROUPS, body["id"], body)
         self.desk.store.put(GROUPS, with_state(body, "Deleting"))

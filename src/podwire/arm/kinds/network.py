@@ -12,13 +12,7 @@ from podwire.arm.errors import not_offered
 from podwire.arm.kinds.stored import Part, Stored
 from podwire.arm.shapes import REFERENCE, TAGS, Shape
 from podwire.arm.store import Body
-from podwire.arm.translate.vnet import (
-    SUBNET_DEFAULTS,
-    VNETS,
-    resource_key,
-    subnet_prefix,
-    vnet_value,
-)
+from podwire.arm.translate.vnet import SUBNET_DEFAULTS, VNETS, subnet_prefix, vnet_value
 
 SUBNET: Shape = {
     "name": str,
@@ -59,7 +53,7 @@ class Fabric:
         have = self._desk.lab.vnets()
         for row in self._desk.store.of_kind(VNETS):
             value = vnet_value(row.body, self.body)
-            if have.get(resource_key(value.resource_group, value.name)) != value:
+            if have.get(value.key) != value:
                 await self._desk.lab.put_vnet(value)
 
 
@@ -98,7 +92,7 @@ class VirtualNetworks(NetworkKind):
         return {"tags": {}, **body, "properties": properties}
 
     async def remove(self, body: Body) -> None:
-        key = resource_key(body["id"].split("/")[4], body["name"])
+        key = vnet_value(body, lambda _: None).key
         if key in self.desk.lab.vnets():
             await self.desk.lab.delete_vnet(key)
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from podwire.arm import operations
 from podwire.arm.desk import Answer, Ask, Desk, page
 from podwire.arm.errors import ArmError, another_operation, child_not_found, resource_not_found
 from podwire.arm.ids import Target
 from podwire.arm.kinds.base import Kind, not_allowed, tagged
+from podwire.arm.operations import Deed
 from podwire.arm.places import region
 from podwire.arm.store import Body, OperationRow, Row
 
@@ -27,10 +27,10 @@ class Stored(Kind):
     """Properties that hold parts, each with the kind's last word: {"subnets": "subnets"}."""
 
     @property
-    def operations(self) -> Mapping[str, tuple[operations.Action, operations.Settle]]:
+    def deeds(self) -> Mapping[str, Deed]:
         return {
-            f"{self.name}/write": (self._follow, self._settle_put),
-            f"{self.name}/delete": (self._remove, self._settle_delete),
+            f"{self.name}/write": Deed(self._follow, self._settle_put),
+            f"{self.name}/delete": Deed(self._remove, self._settle_delete),
         }
 
     def completed(self, ask: Ask, body: Body, old: Body | None) -> Body:
@@ -45,9 +45,9 @@ class Stored(Kind):
 
     def put(self, ask: Ask) -> Answer:
         old = self.desk.store.get(ask.target.path)
-        self.check_writable(ask.target, old)
         self.desk.check_conditions(ask, old)
-        body = self._whole(ask, old)
+        body = self.whole(ask, old)
+        self.check_writable(ask.target, old)
         return self.written(ask, body, old)
 
     def patch(self, ask: Ask) -> Answer:
@@ -78,30 +78,21 @@ class Stored(Kind):
         if busy := self.desk.operations.busy(target.path):
             raise another_operation(busy.id)
 
-    def written(
-        self, ask: Ask, body: Body, old: Row | None, *, part: Target | None = None
-    ) -> Answer:
-        """Check, store, and begin to follow; the answer to the PUT of `part`, if it is one's."""
-        old_body = old.body if old else None
-        if part is None:
-            self.desk.rules.check_put(self.name, body["id"], old_body, body)
+    def written(self, ask: Ask, body: Body, old: Row | None, given: Body | None = None) -> Answer:
+        """Store the body and begin to follow it; the answer to the PUT. given: the operation's."""
         state = "Updating" if old else "Creating"
         with self.desk.store.transaction():
             row = self.desk.store.put(self.name, with_state(body, state))
-            begun = self.desk.operations.begin(row.key, f"{self.name}/write")
+            begun = self.desk.operations.begin(row.key, f"{self.name}/write", given)
         return Answer(201 if old is None else 200, self.shown(row), self.desk.begun(ask, begun))
 
-    def _whole(self, ask: Ask, old: Row | None) -> Body:
-        """The body with its id, name and type, and its parts with theirs."""
+    def whole(self, ask: Ask, old: Row | None) -> Body:
+        """The body, checked, with its id, name and type, and its parts with theirs."""
+        target, old_body = ask.target, old.body if old else None
+        sent = {**ask.body, "name": target.name}
+        self.desk.rules.check_put(self.name, target.path, old_body, sent)
         body = dict(ask.body)
-        target = ask.target
-        if old is None and "location" not in body:
-            raise ArmError(
-                400,
-                "LocationRequired",
-                "The location property is required for this definition.",
-            )
-        body["location"] = region(body["location"]) if "location" in body else old_location(old)
+        body["location"] = region(body.get("location") or (old_body or {}).get("location", ""))
         body["id"] = old.body["id"] if old else target.path
         body["name"] = old.body["name"] if old else target.name
         body["type"] = self.name
@@ -115,7 +106,7 @@ class Stored(Kind):
             else:
                 properties[prop] = []
         body["properties"] = properties
-        return self.completed(ask, body, old.body if old else None)
+        return self.completed(ask, body, old_body)
 
     def _parts(self, parent: str, given: list[Body], word: str, before: list[Body]) -> list[Body]:
         have = {one["name"].lower(): one for one in before}
@@ -183,17 +174,17 @@ class Part(Kind):
 
     def put(self, ask: Ask) -> Answer:
         row = self._row(ask.target)
-        self.parent.check_writable(ask.target, self.desk.store.get(row.key))
         old = _named(self._list(row.body), ask.target.name)
         self.desk.check_conditions(ask, row if old else None)
+        self.desk.rules.check_put(self.name, ask.target.path, old, ask.body)
+        self.parent.check_writable(ask.target, self.desk.store.get(row.key))
         given = part_body(
             row.body["id"], self.word, ask.target.name, ask.body, self.parent.name, old
         )
         part = self.completed(ask, given, row.body)
-        self.desk.rules.check_put(self.name, part["id"], old, part)
         members = [one for one in self._list(row.body) if one is not old]
         body = with_list(row.body, self.prop, [*members, part])
-        answer = self.parent.written(ask, body, row, part=ask.target)
+        answer = self.parent.written(ask, body, row)
         shown = _named(self._list(answer.body or {}), ask.target.name) or part
         return Answer(200 if old else 201, shown, answer.headers)
 
@@ -216,8 +207,7 @@ class Part(Kind):
 
     def _row(self, target: Target) -> Row:
         """The parent's row. Raises ArmError (404) that names the parent."""
-        path = target.path if target.tail else target.parent
-        row = self.desk.find(path if not target.tail else target.parent)
+        row = self.desk.find(target.parent)
         if row is None:
             self.desk.check_group(target)
             names = target.names if target.tail else target.names[:-1]
@@ -261,10 +251,6 @@ def settled_parts(body: Body, lists: Mapping[str, str]) -> Body:
         parts = [with_state(one, state) for one in body["properties"].get(prop, [])]
         body = with_list(body, prop, parts)
     return body
-
-
-def old_location(old: Row | None) -> str:
-    return str(old.body["location"]) if old else ""
 
 
 def managed(target: Target) -> ArmError:

@@ -78,7 +78,3 @@ SUBNET_DEFAULTS: Body = {
     "privateEndpointNetworkPolicies": "Disabled",
     "privateLinkServiceNetworkPolicies": "Enabled",
 }
-
-
-def resource_key(resource_group: str, name: str) -> str:
-    return f"{resource_group}/{name}".lower()
