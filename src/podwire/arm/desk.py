@@ -26,7 +26,7 @@ RETRY_AFTER = "1"
 @dataclass(frozen=True, slots=True)
 class Ask:
     """A request. base: scheme and host that the client used, for links; query: names in lower
-    case; headers: likewise."""
+    case; headers: likewise; action: what is POSTed below the target, in lower case, else ""."""
 
     method: str
     target: Target
@@ -34,6 +34,7 @@ class Ask:
     query: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     body: Body = field(default_factory=dict)
+    action: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +75,10 @@ class Desk:
     store: ArmStore
     operations: Operations
     lab: Backend
-    rules: Rules
     renderer: Renderer
     emit: Emit
+    rules: Rules = field(init=False)
+    """Set once all of the desk is there, for they look at it."""
 
     def versions(self) -> list[str]:
         """The Kubernetes versions that can be had, 1.20.2; the newest last, none if not known."""

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 
+from podwire.arm.adopt import Adoption
 from podwire.arm.desk import Answer, Ask, Desk
 from podwire.arm.errors import ArmError
 from podwire.arm.ids import GROUPS
@@ -26,10 +27,13 @@ _VERSION = re.compile(r"(\d{4}-\d{2}-\d{2})(-[A-Za-z]+(\.\d+)?)?")
 class Dispatcher:
     """kinds: by name in lower case."""
 
-    def __init__(self, desk: Desk, kinds: Mapping[str, Kind], platform: Platform) -> None:
+    def __init__(
+        self, desk: Desk, kinds: Mapping[str, Kind], platform: Platform, adoption: Adoption
+    ) -> None:
         self.desk = desk
         self.kinds = kinds
         self.platform = platform
+        self._adoption = adoption
         self._namespaces = {name.split("/")[0] for name in kinds} | {"microsoft.resources"}
 
     async def answer(self, ask: Ask) -> Answer:
@@ -42,6 +46,7 @@ class Dispatcher:
                 "SubscriptionNotFound",
                 f"The subscription '{target.subscription}' could not be found.",
             )
+        self._adoption.look()
         if (answer := await self.platform.answer(ask)) is not None:
             return answer
         if target.kind == GROUPS and target.tail:
@@ -75,8 +80,10 @@ class Dispatcher:
     def _action(self, kind: Kind, ask: Ask) -> Answer:
         if ask.method != "POST":
             raise not_allowed(ask)
-        shape = kind.actions[ask.target.tail.lower()]
-        return kind.act(replace(ask, body=fitted(ask.body, shape)))
+        word = ask.target.tail.lower()
+        target = replace(ask.target, path=ask.target.parent, tail="")
+        body = fitted(ask.body, kind.actions[word])
+        return kind.act(replace(ask, target=target, action=word, body=body))
 
     def _unknown(self, ask: Ask) -> ArmError:
         """404, or 405 when it is a collection that cannot do this."""

@@ -16,7 +16,6 @@ from logging.handlers import RotatingFileHandler
 import uvicorn
 
 from podwire.arm.backend import Backend
-from podwire.arm.desk import Renderer, Rules
 from podwire.arm.dispatch import Dispatcher
 from podwire.arm.files import ArmFiles
 from podwire.arm.profile import Profile
@@ -59,9 +58,7 @@ class Endpoint:
         self._serving: asyncio.Task[None] | None = None
 
     @classmethod
-    async def open(
-        cls, layout: LabLayout, lab: Backend, rules: Rules, renderer: Renderer, emit: Emit
-    ) -> Endpoint:
+    async def open(cls, layout: LabLayout, lab: Backend, emit: Emit) -> Endpoint:
         """Serve, and go on with the operations that an earlier daemon began."""
         files = ArmFiles(layout)
         store = ArmStore(files.store)
@@ -72,7 +69,7 @@ class Endpoint:
         port: int = listener.getsockname()[1]
         tokens = Tokens.ensure(store)
         subscription = _subscription(store)
-        dispatcher = build(subscription, store, lab, rules, renderer, emit)
+        dispatcher = build(subscription, store, lab, emit)
         _log_to(files)
         server = _Server(_config(files, Web(dispatcher, tokens, port)))
         endpoint = cls(files, store, dispatcher, server, port)

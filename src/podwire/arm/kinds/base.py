@@ -58,7 +58,7 @@ class Kind:
         raise not_allowed(ask)
 
     def act(self, ask: Ask) -> Answer:
-        """POST; target.tail is one of `actions`, and the body fits its shape."""
+        """POST below the target; ask.action is one of `actions`, and the body fits its shape."""
         raise not_allowed(ask)
 
 

@@ -136,7 +136,7 @@ class Clusters(Stored):
     def act(self, ask: Ask) -> Answer:
         row = self.desk.found(ask.target)
         self.check_writable(ask.target, row)
-        word = ask.target.tail.lower()
+        word = ask.action
         self.desk.store.put(self.name, with_state(row.body, f"{_POWER[word]}"))
         begun = self.desk.operations.begin(row.key, f"{self.name}/{word}")
         return Answer(202, None, self.desk.located(ask, begun))
@@ -158,9 +158,15 @@ class Clusters(Stored):
         if (vnet := own_vnet(row.body)) is not None and vnet.key not in self.desk.lab.vnets():
             await self.desk.lab.put_vnet(vnet)
         await self.desk.lab.put_cluster(spec, self.desk.emit)
-        for pool in operation.input.get("upgrade", []):
-            await self.desk.lab.upgrade_pool(spec.key, pool, self.desk.emit, spec.version)
+        await self.replace_nodes(row.body, operation.input.get("upgrade", []))
         return None
+
+    async def replace_nodes(self, body: Body, pools: list[str]) -> None:
+        """Every node of these pools by a new one, surge nodes first."""
+        spec = spec_of(body)
+        for pool in pools:
+            await self.settled(spec.key)
+            await self.desk.lab.upgrade_pool(spec.key, pool, self.desk.emit, spec.version)
 
     async def remove(self, body: Body) -> None:
         await self.desk.lab.delete_cluster(key_of(body), self.desk.emit)
@@ -183,7 +189,7 @@ class Clusters(Stored):
         await self.desk.lab.start_cluster(key, self.desk.emit)
         return None
 
-    def _settle_put(self, operation: OperationRow, error: ArmError | None) -> None:
+    def settle_put(self, operation: OperationRow, error: ArmError | None) -> None:
         row = self.desk.store.get(operation.resource)
         if row is None:
             return

@@ -1,4 +1,4 @@
-"""Microsoft.Network: virtual networks with their subnets and peerings, security groups, routes.
+"""Microsoft.Network: virtual networks with subnets and peerings, security groups, route tables.
 
 What is written here the fabric builds. Addresses, overlaps and limits are the rules' business.
 """
@@ -11,8 +11,9 @@ from podwire.arm.desk import Ask, Desk
 from podwire.arm.errors import not_offered
 from podwire.arm.kinds.stored import Part, Stored
 from podwire.arm.shapes import REFERENCE, TAGS, Shape
-from podwire.arm.store import Body
-from podwire.arm.translate.vnet import SUBNET_DEFAULTS, VNETS, subnet_prefix, vnet_value
+from podwire.arm.store import Body, Row
+from podwire.arm.translate.security import default_rules
+from podwire.arm.translate.vnet import SUBNET_DEFAULTS, VNETS, key_of, subnet_prefix, vnet_values
 
 SUBNET: Shape = {
     "name": str,
@@ -36,6 +37,29 @@ PEERING: Shape = {
         "useRemoteGateways": bool,
     },
 }
+ROUTE: Shape = {
+    "name": str,
+    "properties": {"addressPrefix": str, "nextHopType": str, "nextHopIpAddress": str},
+}
+RULE: Shape = {
+    "name": str,
+    "properties": {
+        "priority": int,
+        "direction": str,
+        "access": str,
+        "protocol": str,
+        "sourceAddressPrefix": str,
+        "sourceAddressPrefixes": [str],
+        "destinationAddressPrefix": str,
+        "destinationAddressPrefixes": [str],
+        "sourcePortRange": str,
+        "sourcePortRanges": [str],
+        "destinationPortRange": str,
+        "destinationPortRanges": [str],
+        "sourceApplicationSecurityGroups": [dict],
+        "destinationApplicationSecurityGroups": [dict],
+    },
+}
 
 
 class Fabric:
@@ -45,16 +69,20 @@ class Fabric:
         self._desk = desk
 
     def body(self, path: str) -> Body | None:
-        row = self._desk.store.get(path)
+        row = self._desk.store.get(path) if path else None
         return row.body if row else None
 
     async def converge(self) -> None:
         """Every VNet whose value is no longer what the lab has."""
         have = self._desk.lab.vnets()
-        for row in self._desk.store.of_kind(VNETS):
-            value = vnet_value(row.body, self.body)
-            if have.get(value.key) != value:
+        bodies = [row.body for row in self._desk.store.of_kind(VNETS) if _stays(row.body)]
+        for key, value in vnet_values(bodies, self.body, have).items():
+            if have.get(key) != value:
                 await self._desk.lab.put_vnet(value)
+
+
+def _stays(body: Body) -> bool:
+    return bool(body["properties"].get("provisioningState") != "Deleting")
 
 
 class NetworkKind(Stored):
@@ -82,19 +110,24 @@ class VirtualNetworks(NetworkKind):
         },
     }
 
+    def shown(self, row: Row) -> Body:
+        body = super().shown(row)
+        peerings = body["properties"].get("virtualNetworkPeerings", [])
+        shown = [peering_shown(self.desk, one) for one in peerings]
+        properties = {**body["properties"], "virtualNetworkPeerings": shown}
+        return {**body, "properties": properties}
+
     def completed(self, ask: Ask, body: Body, old: Body | None) -> Body:
         properties = {"enableDdosProtection": False, **body["properties"]}
         if properties["enableDdosProtection"]:
             raise not_offered("DDoS protection", "properties.enableDdosProtection")
-        space = properties.get("addressSpace") or {}
-        properties["addressSpace"] = {"addressPrefixes": [], **space}
+        if properties.get("dhcpOptions", {}).get("dnsServers"):
+            raise not_offered("custom DNS servers", "properties.dhcpOptions.dnsServers")
         properties["subnets"] = [completed_subnet(one) for one in properties["subnets"]]
         return {"tags": {}, **body, "properties": properties}
 
     async def remove(self, body: Body) -> None:
-        key = vnet_value(body, lambda _: None).key
-        if key in self.desk.lab.vnets():
-            await self.desk.lab.delete_vnet(key)
+        await self.desk.lab.delete_vnet(key_of(body))
 
 
 class Subnets(Part):
@@ -111,6 +144,56 @@ class Peerings(Part):
     prop = "virtualNetworkPeerings"
     shape = PEERING
 
+    def shown(self, row: Row) -> Body:
+        return peering_shown(self.desk, row.body)
+
+
+class RouteTables(NetworkKind):
+    name = "Microsoft.Network/routeTables"
+    lists = {"routes": "routes"}
+    shape: ClassVar[Shape] = {
+        "location": str,
+        "tags": TAGS,
+        "properties": {"routes": [ROUTE], "disableBgpRoutePropagation": bool},
+    }
+
+    def completed(self, ask: Ask, body: Body, old: Body | None) -> Body:
+        properties = {"disableBgpRoutePropagation": False, **body["properties"]}
+        return {"tags": {}, **body, "properties": properties}
+
+    def shown(self, row: Row) -> Body:
+        return with_subnets(self.desk, super().shown(row), "routeTable")
+
+
+class Routes(Part):
+    name = f"{RouteTables.name}/routes"
+    prop = "routes"
+    shape = ROUTE
+
+
+class SecurityGroups(NetworkKind):
+    name = "Microsoft.Network/networkSecurityGroups"
+    lists = {"securityRules": "securityRules"}
+    shape: ClassVar[Shape] = {
+        "location": str,
+        "tags": TAGS,
+        "properties": {"securityRules": [RULE]},
+    }
+
+    def completed(self, ask: Ask, body: Body, old: Body | None) -> Body:
+        properties = dict(body["properties"])
+        properties["defaultSecurityRules"] = default_rules(body["id"])
+        return {"tags": {}, **body, "properties": properties}
+
+    def shown(self, row: Row) -> Body:
+        return with_subnets(self.desk, super().shown(row), "networkSecurityGroup")
+
+
+class SecurityRules(Part):
+    name = f"{SecurityGroups.name}/securityRules"
+    prop = "securityRules"
+    shape = RULE
+
 
 def completed_subnet(part: Body) -> Body:
     properties = {**SUBNET_DEFAULTS, **part["properties"]}
@@ -119,3 +202,29 @@ def completed_subnet(part: Body) -> Body:
     prefix = subnet_prefix(part)
     properties.pop("addressPrefixes", None)
     return {**part, "properties": {**properties, "addressPrefix": prefix}}
+
+
+def with_subnets(desk: Desk, body: Body, prop: str) -> Body:
+    """With the subnets that refer to it, as Azure lists them."""
+    key = body["id"].lower()
+    users = [
+        {"id": one["id"]}
+        for row in desk.store.of_kind(VNETS)
+        for one in row.body["properties"].get("subnets", [])
+        if (one["properties"].get(prop) or {}).get("id", "").lower() == key
+    ]
+    return {**body, "properties": {**body["properties"], "subnets": users}} if users else body
+
+
+def peering_shown(desk: Desk, part: Body) -> Body:
+    """With its state, which depends on the other side, and the other side's address space."""
+    properties = part["properties"]
+    mine = part["id"].lower().rsplit("/", 2)[0]
+    remote = desk.store.get(properties["remoteVirtualNetwork"]["id"])
+    back = remote.body["properties"].get("virtualNetworkPeerings", []) if remote else []
+    mutual = any(one["properties"]["remoteVirtualNetwork"]["id"].lower() == mine for one in back)
+    state = "Connected" if mutual else "Initiated"
+    sync = "FullyInSync" if mutual else "LocalNotInSync"
+    space = remote.body["properties"].get("addressSpace", {}) if remote else {}
+    shown = {"peeringState": state, "peeringSyncLevel": sync, "remoteAddressSpace": space}
+    return {**part, "properties": {**properties, **shown}}

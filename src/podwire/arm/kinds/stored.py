@@ -29,7 +29,7 @@ class Stored(Kind):
     @property
     def deeds(self) -> Mapping[str, Deed]:
         return {
-            f"{self.name}/write": Deed(self._follow, self._settle_put),
+            f"{self.name}/write": Deed(self._follow, self.settle_put),
             f"{self.name}/delete": Deed(self._remove, self._settle_delete),
         }
 
@@ -132,7 +132,7 @@ class Stored(Kind):
             await self.remove(found.body)
         return None
 
-    def _settle_put(self, operation: OperationRow, error: ArmError | None) -> None:
+    def settle_put(self, operation: OperationRow, error: ArmError | None) -> None:
         row = self.desk.store.get(operation.resource)
         if row is not None:
             body = with_state(row.body, "Failed" if error else "Succeeded")
@@ -165,12 +165,16 @@ class Part(Kind):
 
     def get(self, ask: Ask) -> Answer:
         row = self._row(ask.target)
-        part = self._found(row, ask.target)
-        return Answer(200, {**part, "etag": row.etag}, {"ETag": row.etag})
+        part = self.shown_part(self._found(row, ask.target), row)
+        return Answer(200, part, {"ETag": row.etag})
 
     def listing(self, ask: Ask) -> Answer:
         row = self._row(ask.target)
-        return page({**one, "etag": row.etag} for one in self._list(row.body))
+        return page(self.shown_part(one, row) for one in self._list(row.body))
+
+    def shown_part(self, part: Body, row: Row) -> Body:
+        """A part as a client sees it; row: its parent's, whose etag it shares."""
+        return self.shown(Row(part["id"].lower(), self.name.lower(), part, row.etag))
 
     def put(self, ask: Ask) -> Answer:
         row = self._row(ask.target)
@@ -185,7 +189,8 @@ class Part(Kind):
         members = [one for one in self._list(row.body) if one is not old]
         body = with_list(row.body, self.prop, [*members, part])
         answer = self.parent.written(ask, body, row)
-        shown = _named(self._list(answer.body or {}), ask.target.name) or part
+        fresh = self._row(ask.target)
+        shown = self.shown_part(self._found(fresh, ask.target), fresh)
         return Answer(200 if old else 201, shown, answer.headers)
 
     def delete(self, ask: Ask) -> Answer:
