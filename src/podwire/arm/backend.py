@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from podwire.cluster.vm_access_settings import VmAccess
 from podwire.lab.steps import Emit
 from podwire.model.cluster import ClusterSpec
 from podwire.model.vnet import Nic, VNet
@@ -68,7 +69,7 @@ class Backend(Protocol):
     async def upgrade_pool(self, key: str, pool: str, emit: Emit, version: str = "") -> None: ...
     async def run_on_node(self, node: str, script: str) -> Any: ...
     async def run_in_cluster(self, key: str, command: str, files: Mapping[str, bytes]) -> Any: ...
-    async def grant_access(self, key: str, pool: str, settings: Mapping[str, str]) -> None: ...
+    async def grant_access(self, key: str, pool: str, wish: VmAccess) -> None: ...
     def versions(self) -> list[str]:
         """The Kubernetes versions that can be had, v1.20.2; the newest last, none if not known."""
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from podwire.cluster.vm_access_settings import VmAccess
 from podwire.lab.steps import Emit
 from podwire.model.cluster import ClusterSpec
 from podwire.model.errors import InvalidInputError, PodwireError
@@ -106,8 +107,8 @@ class PaperLab:
         self.said.append(("run_in_cluster", key, command, dict(files)))
         return PaperResult(3, "no such pod\n")
 
-    async def grant_access(self, key: str, pool: str, settings: Mapping[str, object]) -> None:
-        self.said.append(("grant_access", key, pool, dict(settings)))
+    async def grant_access(self, key: str, pool: str, wish: VmAccess) -> None:
+        self.said.append(("grant_access", key, pool, wish))
 
     def versions(self) -> list[str]:
         return ["v1.20.2", "v1.21.14"]

@@ -128,15 +128,15 @@ def unpacked(context: str) -> dict[str, bytes]:
     if not context:
         return {}
     try:
-        archive = zipfile.ZipFile(io.BytesIO(base64.b64decode(context, validate=True)))
+        archive = zipfile.ZipFile(
+            io.BytesIO(base64.b64decode("".join(context.split()), validate=True))
+        )
         entries = [one for one in archive.infolist() if not one.is_dir()]
         if sum(one.file_size for one in entries) > _FILES_LIMIT:
             raise invalid_parameter("context", f"its files are larger than {_FILES_LIMIT} bytes")
         return {one.filename: archive.read(one) for one in entries}
     except (binascii.Error, ValueError, zipfile.BadZipFile, RuntimeError, OSError) as error:
-        raise invalid_parameter(
-            f"The context is no zip file in base64: {error}", "context"
-        ) from error
+        raise invalid_parameter("context", f"it is no zip file in base64: {error}") from error
 
 
 def _settled(operation: OperationRow, error: ArmError | None) -> None:

@@ -18,6 +18,7 @@ from podwire.arm.render import NodeGroups
 from podwire.arm.shapes import TAGS, Shape
 from podwire.arm.store import Body, OperationRow
 from podwire.arm.translate.machines import MACHINE_NICS, MACHINES, SCALE_SETS, instance_view
+from podwire.cluster.vm_access_settings import VmAccess
 
 EXTENSION: Shape = {
     "name": str,
@@ -108,6 +109,8 @@ class ScaleSets(ComputeKind):
         had = {one["name"].lower(): one for one in self.nodes.extensions(scale_set)}
         merged = [merged_extension(one, had) for one in given]
         if merged != list(had.values()):
+            for one in merged:
+                wish_of(one)
             self.nodes.put_extensions(scale_set, merged, applied=False)
 
     def act(self, ask: Ask) -> Answer:
@@ -139,9 +142,7 @@ class ScaleSets(ComputeKind):
         key, pool = self.pool(operation.resource)
         extensions = self.nodes.extensions(operation.resource)
         for one in extensions:
-            properties = one["properties"]
-            asked = {**properties.get("settings", {}), **properties.get("protectedSettings", {})}
-            await self.desk.lab.grant_access(key, pool, asked)
+            await self.desk.lab.grant_access(key, pool, wish_of(one))
         self.nodes.put_extensions(operation.resource, extensions, applied=True)
         return None
 
@@ -262,6 +263,13 @@ def merged_extension(given: Body, had: Mapping[str, Body]) -> Body:
     if "protectedSettings" not in properties and "protectedSettings" in old:
         properties = {**properties, "protectedSettings": old["protectedSettings"]}
     return {**given, "name": given.get("name", kind), "properties": properties}
+
+
+def wish_of(extension: Body) -> VmAccess:
+    """What the extension asks for. Raises InvalidInputError; no message holds a password."""
+    properties = extension["properties"]
+    asked = {**properties.get("settings", {}), **properties.get("protectedSettings", {})}
+    return VmAccess.of(asked)
 
 
 def _assignment(parameter: Body) -> str:

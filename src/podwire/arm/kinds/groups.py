@@ -19,6 +19,7 @@ from podwire.arm.places import region
 from podwire.arm.shapes import TAGS, Shape
 from podwire.arm.store import Body, OperationRow, Row
 
+ROLE_ASSIGNMENTS = "microsoft.authorization/roleassignments"
 _ORDER = (
     "microsoft.containerservice/managedclusters",
     "microsoft.network/loadbalancers",
@@ -66,8 +67,10 @@ class Groups(Kind):
         return page(chosen.resources(_outline(row.body) for row in rows))
 
     def _inside(self, group: str) -> list[Row]:
+        """Its resources: not their parts, nor what extends them."""
         stored = self.desk.store.below(group_id(self.desk.subscription, group))
-        return [*stored, *self.desk.rendered(group)]
+        rows = [*stored, *self.desk.rendered(group)]
+        return [row for row in rows if row.kind.count("/") == 1 and row.kind != ROLE_ASSIGNMENTS]
 
     def put(self, ask: Ask) -> Answer:
         name, old = ask.target.group, self.desk.group(ask.target.group)

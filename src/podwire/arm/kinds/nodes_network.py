@@ -9,13 +9,13 @@ from typing import Any, ClassVar
 from podwire.arm.desk import Answer, Ask, Desk
 from podwire.arm.errors import ArmError, not_offered, resource_not_found
 from podwire.arm.kinds.base import Kind
+from podwire.arm.kinds.network import SecurityGroups
 from podwire.arm.operations import Deed
 from podwire.arm.render import NodeGroups
 from podwire.arm.shapes import Shape
 from podwire.arm.store import Body, OperationRow
 from podwire.arm.translate.machines import NICS
 from podwire.arm.translate.security import effective_groups_body, effective_routes_body
-from podwire.arm.translate.vnet import VNETS
 from podwire.model.effective_routes import effective_routes
 from podwire.model.effective_security import effective_rules
 from podwire.model.vnet import Nic, VNet
@@ -56,11 +56,11 @@ class NetworkInterfaces(Kind):
 
     async def _groups(self, operation: OperationRow) -> Body | None:
         nic, vnet = self._placed(operation.resource)
-        subnet = f"{self.desk.subscription}/{vnet.key}/{nic.subnet.name}"
-        for row in self.desk.store.of_kind(VNETS):
-            if row.body["name"] == vnet.name:
-                subnet = f"{row.body['id']}/subnets/{nic.subnet.name}"
-        return effective_groups_body(effective_rules(nic, vnet), operation.resource, subnet)
+        row = self.desk.find(operation.resource)
+        part = row.body["properties"]["ipConfigurations"][0] if row else {"properties": {}}
+        subnet = part["properties"].get("subnet", {}).get("id", "")
+        groups = {one.body["name"]: one.body["id"] for one in self.desk.listed(SecurityGroups.name)}
+        return effective_groups_body(effective_rules(nic, vnet), groups, operation.resource, subnet)
 
     def _placed(self, key: str) -> tuple[Nic, VNet]:
         """The NIC with this id, and the VNet that it is on."""

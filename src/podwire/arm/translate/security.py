@@ -5,7 +5,7 @@ Words and ranges have been checked by the rules; here they are only read.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from podwire.arm.store import Body
 from podwire.model.effective_routes import EffectiveRoute
@@ -136,13 +136,15 @@ def effective_routes_body(routes: Iterable[EffectiveRoute]) -> Body:
     }
 
 
-def effective_groups_body(groups: Iterable[EffectiveGroup], nic_id: str, subnet_id: str) -> Body:
-    """As `az network nic list-effective-nsg` prints them."""
+def effective_groups_body(
+    groups: Iterable[EffectiveGroup], ids: Mapping[str, str], nic_id: str, subnet_id: str
+) -> Body:
+    """As `az network nic list-effective-nsg` prints them. ids: of the groups, by their names."""
     where = {"Subnet": ("subnet", subnet_id), "NetworkInterface": ("networkInterface", nic_id)}
     return {
         "value": [
             {
-                "networkSecurityGroup": {"id": one.group},
+                "networkSecurityGroup": {"id": ids.get(one.group, one.group)},
                 "association": {where[one.association][0]: {"id": where[one.association][1]}},
                 "effectiveSecurityRules": [_effective_rule(rule) for rule in one.rules],
             }
