@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.stamp
 
-.PHONY: up down test check unit netns e2e bench clean
+.PHONY: up down test check unit netns e2e az bench clean
 
 $(STAMP): pyproject.toml
 	@scripts/venv $(PYTHON) $(VENV)
@@ -29,13 +29,17 @@ netns: $(STAMP)
 	@scripts/test-packages
 	$(BIN)/pytest -q tests/netns
 
-e2e: $(STAMP)
+e2e: $(STAMP) az
 	@scripts/test-packages
 	$(BIN)/pytest -q tests/e2e
+
+# The real azure-cli, in .venv-az: put .venv-az/bin into PATH.
+az: $(STAMP)
+	@scripts/az $(PYTHON) $(VENV)-az
 
 bench: $(STAMP)
 	$(BIN)/python bench/up.py
 	$(BIN)/python -m bench.cni
 
 clean:
-	rm -rf $(VENV) build dist
+	rm -rf $(VENV) $(VENV)-az build dist

@@ -33,7 +33,7 @@ def left_of(lab: LabHarness) -> list[str]:
     found = [str(one) for one in directories if one.exists()]
     found += [one for one in machine.cgroups() if f"podwire-{lab.name}" in one]
     found += [one for one in machine.processes(f"/{lab.name}/") if "pytest" not in one]
-    found += list(machine.processes(f"podwire.lab.daemon {lab.name}"))
+    found += list(machine.processes(f"podwire.arm.daemon {lab.name}"))
     found += [one for one in machine.mounts() if f"/{lab.name}/" in one]
     config = lab.home / ".kube/config"
     found += [str(config)] if config.exists() else []

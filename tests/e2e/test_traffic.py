@@ -164,7 +164,7 @@ def test_the_machine_has_the_api_on_loopback_and_nothing_else(lab: LabHarness) -
     assert api.startswith("https://127.0.0.1:")
     listening = [line.split()[3] for line in run("ss", "-Htln").splitlines()]
     assert f"127.0.0.1:{port}" in listening
-    ours = machine.processes("podwire.lab.daemon")
+    ours = machine.processes("podwire.arm.daemon")
     assert ours
     for line in run("ss", "-Htlnp").splitlines():
         if any(f"pid={one.split()[0]}," in line for one in ours):

@@ -57,10 +57,6 @@ def as_arm_error(error: PodwireError) -> ArmError:
     return ArmError(409, "OperationNotAllowed", text)
 
 
-def invalid_parameter(message: str, target: str = "") -> ArmError:
-    return ArmError(400, "InvalidParameter", message, target)
-
-
 def not_offered(what: str, target: str = "") -> ArmError:
     """Azure has it and the lab has not: said plainly, never accepted and forgotten."""
     return ArmError(400, "FeatureNotSupported", f"The lab does not offer {what}.", target)

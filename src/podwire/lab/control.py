@@ -20,6 +20,8 @@ from podwire.model.errors import PodwireError
 from podwire.model.layout import LabLayout
 
 _START_TIMEOUT = 15.0
+DAEMON = "podwire.arm.daemon"
+"""The module that is the daemon: the lab with the ARM endpoint, of which the lab knows no more."""
 
 
 class DaemonError(PodwireError):
@@ -89,7 +91,7 @@ def ensure_daemon(layout: LabLayout) -> None:
         layout.logs.mkdir(parents=True, exist_ok=True)
         with layout.log("daemon").open("ab") as log:
             subprocess.Popen(
-                [sys.executable, "-m", "podwire.lab.daemon", layout.name],
+                [sys.executable, "-m", DAEMON, layout.name],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -1,4 +1,4 @@
-"""The process that is a lab: `python -m podwire.lab.daemon NAME`, started by `podwire up`.
+"""The process that is a lab. `podwire up` starts it as `python -m podwire.arm.daemon NAME`.
 
 Everything of the lab hangs below it and ends with it. Serves one unix socket, root's alone.
 """
@@ -100,13 +100,13 @@ class Daemon:
             self.lab.works.listeners.discard(tell)
 
 
-def main(arguments: list[str]) -> int:
+def main(arguments: list[str], make: Callable[[LabLayout], Daemon] = Daemon) -> int:
     layout = LabLayout(arguments[0])
     lock = lock_daemon(layout)
     if lock is None:
         print(f"lab {layout.name} has a daemon already", file=sys.stderr)  # noqa: T201
         return 1
-    asyncio.run(Daemon(layout).run())
+    asyncio.run(make(layout).run())
     return 0
 
 

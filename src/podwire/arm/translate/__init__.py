@@ -1,0 +1,1 @@
+"""Between Azure's bodies and the lab's values. Pure."""
