@@ -25,8 +25,9 @@ from podwire.arm.translate.machines import (
     scale_set_body,
 )
 from podwire.arm.translate.security import route_table_body
-from podwire.arm.translate.vnet import VNETS, is_own, vnet_body
+from podwire.arm.translate.vnet import VNETS, vnet_body
 from podwire.model.cluster import ClusterSpec
+from podwire.model.route_table import RouteTable
 
 
 class NodeGroups:
@@ -82,7 +83,7 @@ class NodeGroups:
             yield SCALE_SETS, scale_set_body(names, pool, shown)
         for node in facts.nodes:
             yield from self._machine(names, node)
-        yield from self._network(names)
+        yield from self._network(names, facts.pod_routes)
 
     def _machine(self, names: Names, node: Any) -> Iterator[tuple[str, Body]]:
         found = (one for one in names.spec.pools if one.name == node.pool)
@@ -95,7 +96,7 @@ class NodeGroups:
         yield MACHINE_NICS, nic_body(names, node, pool, own, MACHINE_NICS)
         yield NICS, nic_body(names, node, pool, names.of(NICS, node.nic.name), NICS)
 
-    def _network(self, names: Names) -> Iterator[tuple[str, Body]]:
+    def _network(self, names: Names, table: RouteTable | None) -> Iterator[tuple[str, Body]]:
         """What the cluster itself keeps in the VNet: its own VNet, a kubenet's route table."""
         spec = names.spec
         vnet = self._lab.vnets().get(spec.vnet)
@@ -103,14 +104,10 @@ class NodeGroups:
             return
         if vnet.resource_group.lower() == spec.node_resource_group.lower():
             yield VNETS, vnet_body(vnet, self.subscription, spec.location)
-        for subnet in vnet.subnets:
-            table = subnet.route_table
-            if table and is_own(table.name) and spec.digits in table.name:
-                kind = "Microsoft.Network/routeTables"
-                table_id = resource_id(
-                    self.subscription, spec.node_resource_group, kind, table.name
-                )
-                yield kind, route_table_body(table, table_id, spec.location)
+        if table is not None:
+            kind = "Microsoft.Network/routeTables"
+            table_id = resource_id(self.subscription, spec.node_resource_group, kind, table.name)
+            yield kind, route_table_body(table, table_id, spec.location)
 
 
 def without_secrets(extension: Body) -> Body:

@@ -24,6 +24,7 @@ from podwire.lab.store import WantedCluster
 from podwire.model.cluster import ClusterSpec
 from podwire.model.errors import InvalidInputError, UnavailableError
 from podwire.model.layout import ClusterLayout
+from podwire.model.route_table import RouteTable
 from podwire.model.vnet import Nic
 
 
@@ -43,7 +44,7 @@ class ClusterFacts:
     """state: creating, running, updating, stopping, stopped, starting, deleting or failed.
 
     error: why it failed, else ""; api: https://127.0.0.1:PORT, "" before it has one; version: of
-    Kubernetes, "" before it is known.
+    Kubernetes, "" before it is known; pod_routes: a kubenet cluster's, to its nodes.
     """
 
     spec: ClusterSpec
@@ -52,6 +53,7 @@ class ClusterFacts:
     api: str
     version: str
     nodes: tuple[NodeFacts, ...]
+    pod_routes: RouteTable | None = None
 
 
 class Cluster:
@@ -131,7 +133,8 @@ class Cluster:
             for name, one in self.nodes.items()
         )
         version = self.site.materials.version
-        return ClusterFacts(self.spec, self.state, self.error, self.server, version, nodes)
+        routes = self.network.pod_routes(self.key)
+        return ClusterFacts(self.spec, self.state, self.error, self.server, version, nodes, routes)
 
     def keep_running(self, work: Coroutine[Any, Any, None], name: str) -> None:
         """In the background, until the cluster ends."""

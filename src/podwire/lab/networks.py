@@ -31,6 +31,10 @@ class Networks:
             raise InvalidInputError(f"the lab has no VNet {key!r}; it has: {have}")
         return self._networks[key]
 
+    def effective_vnet(self, key: str) -> VNet:
+        """With the routes to the pods of kubenet clusters. Raises InvalidInputError."""
+        return self.network(key).effective()
+
     def want_vnet(self, vnet: VNet) -> Network:
         """Write it to the store. Whether it runs already, or is only known, stays as it was."""
         self.site.store.put(vnet.key, vnet)

@@ -68,7 +68,7 @@ class NetworkInterfaces(Kind):
         facts: Any = self.nodes.cluster_of(words[4])
         for node in facts.nodes if facts else ():
             if node.nic.name.lower() == words[-1]:
-                return node.nic, self.desk.lab.vnets()[facts.spec.vnet]
+                return node.nic, self.desk.lab.effective_vnet(facts.spec.vnet)
         raise resource_not_found(NICS, words[-1], words[4])
 
 
