@@ -89,7 +89,7 @@ class Endpoint:
 
 def _config(files: ArmFiles, web: Web) -> uvicorn.Config:
     return uvicorn.Config(
-        web.app(),
+        web,
         ssl_certfile=files.pki / "arm.crt",
         ssl_keyfile=str(files.pki / "arm.key"),
         http="h11",

@@ -12,13 +12,11 @@ import json
 import logging
 import time
 import uuid
-from collections.abc import Awaitable, Callable
 from typing import Any
 
-from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from podwire.arm import metadata
 from podwire.arm.desk import Answer, Ask
@@ -33,7 +31,7 @@ BODY_LIMIT = 4 * 1024 * 1024
 """Bytes of a request's body, as in Azure."""
 TIME_LIMIT = 30.0
 """Seconds for one request, its body's arrival included."""
-METHODS = ["GET", "HEAD", "PUT", "PATCH", "POST", "DELETE"]
+METHODS = ("GET", "HEAD", "PUT", "PATCH", "POST", "DELETE")
 log = logging.getLogger("podwire.arm.requests")
 
 
@@ -46,51 +44,25 @@ class Web:
         self.port = port
         self._hosts = {f"{host}:{port}" for host in ("localhost", "127.0.0.1")}
 
-    def app(self) -> Starlette:
-        routes = [
-            Route("/metadata/endpoints", self._guarded(self._endpoints), methods=["GET"]),
-            Route("/adfs/oauth2/token", self._guarded(self._token), methods=["POST"]),
-            Route("/{path:path}", self._guarded(self._arm), methods=METHODS),
-        ]
-        for path in metadata.OPENID_PATHS:
-            routes.insert(0, Route(path, self._guarded(self._openid), methods=["GET"]))
-        return Starlette(routes=routes)
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One HTTP request (ASGI)."""
+        request = Request(scope, receive)
+        begun = time.monotonic()
+        name = str(uuid.uuid4())
+        response = await self._within_bounds(request)
+        response.headers["x-ms-request-id"] = name
+        response.headers["x-ms-correlation-request-id"] = name
+        response.headers["Cache-Control"] = "no-store"
+        if client := request.headers.get("x-ms-client-request-id"):
+            response.headers["x-ms-client-request-id"] = client
+        _write_log(request, response.status_code, time.monotonic() - begun, name)
+        await response(scope, receive, send)
 
-    def _guarded(
-        self, answer: Callable[[Request], Awaitable[Response]]
-    ) -> Callable[[Request], Awaitable[Response]]:
-        async def guarded(request: Request) -> Response:
-            begun = time.monotonic()
-            name = str(uuid.uuid4())
-            response = await self._within_bounds(answer, request)
-            response.headers["x-ms-request-id"] = name
-            response.headers["x-ms-correlation-request-id"] = name
-            response.headers["Cache-Control"] = "no-store"
-            if client := request.headers.get("x-ms-client-request-id"):
-                response.headers["x-ms-client-request-id"] = client
-            spent = (time.monotonic() - begun) * 1000
-            path = _path(request).encode("unicode_escape").decode()
-            version = request.query_params.get("api-version", "-")[:40]
-            log.info(
-                "%s %s %r %d %.1f ms %s",
-                request.method,
-                path[:2000],
-                version,
-                response.status_code,
-                spent,
-                name,
-            )
-            return response
-
-        return guarded
-
-    async def _within_bounds(
-        self, answer: Callable[[Request], Awaitable[Response]], request: Request
-    ) -> Response:
+    async def _within_bounds(self, request: Request) -> Response:
         try:
             self._check_caller(request)
             async with asyncio.timeout(TIME_LIMIT):
-                return await answer(request)
+                return await self._answer(request)
         except PodwireError as error:
             return self._refusal(as_arm_error(error))
         except TimeoutError:
@@ -103,6 +75,17 @@ class Web:
             logging.getLogger("podwire.arm").exception("%s %s", request.method, _path(request))
             message = f"a bug in the endpoint: {type(error).__name__}: {error}"
             return self._refusal(ArmError(500, "InternalServerError", message))
+
+    async def _answer(self, request: Request) -> Response:
+        match request.method, _path(request):
+            case "GET", "/metadata/endpoints":
+                return respond(Answer(200, metadata.endpoints(self._base(request))))
+            case "GET", path if path in metadata.OPENID_PATHS:
+                return respond(Answer(200, metadata.openid(self._base(request))))
+            case "POST", "/adfs/oauth2/token":
+                return respond(metadata.token(self.tokens, metadata.form(await _bytes(request))))
+            case _:
+                return await self._arm(request)
 
     def _check_caller(self, request: Request) -> None:
         host = request.headers.get("host", "").lower()
@@ -124,6 +107,8 @@ class Web:
         return respond(Answer(error.status, error.body(), headers))
 
     async def _arm(self, request: Request) -> Response:
+        if request.method not in METHODS:
+            raise ArmError(405, "MethodNotAllowed", f"There is no method '{request.method}' here.")
         self.tokens.check(request.headers.get("authorization", ""))
         ask = Ask(
             method=request.method,
@@ -138,20 +123,18 @@ class Web:
     def _base(self, request: Request) -> str:
         return f"https://{request.headers['host']}"
 
-    async def _endpoints(self, request: Request) -> Response:
-        return respond(Answer(200, metadata.endpoints(self._base(request))))
-
-    async def _openid(self, request: Request) -> Response:
-        return respond(Answer(200, metadata.openid(self._base(request))))
-
-    async def _token(self, request: Request) -> Response:
-        form = metadata.form(await _bytes(request))
-        return respond(metadata.token(self.tokens, form))
-
 
 def _path(request: Request) -> str:
     """Decoded once, by the server; `request.url` would take a decoded ? for a query's start."""
     return str(request.scope["path"])
+
+
+def _write_log(request: Request, status: int, seconds: float, name: str) -> None:
+    """No header and no body: what is secret is there."""
+    path = _path(request).encode("unicode_escape").decode()[:2000]
+    version = request.query_params.get("api-version", "-")[:40]
+    spent = seconds * 1000
+    log.info("%s %s %r %d %.1f ms %s", request.method, path, version, status, spent, name)
 
 
 async def _bytes(request: Request) -> bytes:

@@ -11,7 +11,7 @@ from podwire.arm import ids
 from podwire.arm.errors import ArmError
 from podwire.arm.rules import pools, unchanged, versions
 from podwire.arm.rules.cluster_network import check_network, network_of, vnet_of
-from podwire.arm.rules.fields import objects, text
+from podwire.arm.rules.fields import at, objects, text
 from podwire.arm.rules.world import Body, World
 from podwire.model.errors import InvalidInputError, invalid_parameter
 
@@ -51,10 +51,20 @@ def _check_network(old: Body | None, new: Body, world: World) -> None:
     network = network_of(old, new)
     existing = pools.profiles_of(old, world) if old else []
     wanted = objects(new, "properties.agentPoolProfiles") or existing
-    cluster = {**(old or {}), **new}
+    cluster = _as_wanted(old, new)
     vnet = vnet_of([text(one, "vnetSubnetID") for one in wanted], world)
     check_network(network, vnet)
     pools.check_profiles(cluster, existing, wanted, world, network)
+
+
+def _as_wanted(old: Body | None, new: Body) -> Body:
+    """The control plane is upgraded before its pools: theirs are compared to the new version."""
+    cluster = {**(old or {}), **new}
+    wanted = text(new, "properties.kubernetesVersion")
+    if not wanted:
+        return cluster
+    properties = {**(at(new, "properties") or {}), "currentKubernetesVersion": wanted}
+    return {**cluster, "properties": properties}
 
 
 def _version(cluster: Body) -> str:
