@@ -12,6 +12,7 @@ from podwire.cluster.vm_access_settings import VmAccess
 from podwire.lab.steps import Emit
 from podwire.model.cluster import ClusterSpec
 from podwire.model.errors import InvalidInputError, PodwireError
+from podwire.model.route_table import RouteTable
 from podwire.model.vnet import Nic, VNet, allocate
 
 
@@ -32,6 +33,7 @@ class PaperCluster:
     api: str = "https://127.0.0.1:6443"
     version: str = "v1.20.2"
     nodes: tuple[PaperNode, ...] = ()
+    pod_routes: RouteTable | None = None
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,9 @@ class PaperLab:
 
     def vnets(self) -> Mapping[str, VNet]:
         return dict(self._vnets)
+
+    def effective_vnet(self, key: str) -> VNet:
+        return self._vnets[key]
 
     async def put_vnet(self, vnet: VNet) -> None:
         self.said.append(("put_vnet", vnet))
