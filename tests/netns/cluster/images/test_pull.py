@@ -49,6 +49,7 @@ def test_the_registry_takes_no_uploads(machine: Machine) -> None:
 def test_the_catalog_lists_every_repository(machine: Machine) -> None:
     catalog = json.loads(machine.run("curl", "-sf", f"{LOCAL}/v2/_catalog").stdout)
     assert catalog["repositories"] == [
+        "corbinu/ssh-server",
         "library/nginx",
         "oss/kubernetes/ip-masq-agent",
         "oss/kubernetes/pause",
