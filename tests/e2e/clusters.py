@@ -111,6 +111,22 @@ async def stop_and_start(lab: Lab) -> None:
     assert "kept" in await kubectl(lab, AZURE, "get configmap kept -o name")
 
 
+async def policy(lab: Lab) -> None:
+    """A cluster with a network policy is wired in transparent mode: a route for each pod."""
+    spec = replace(
+        AZURE,
+        name="policy",
+        subnet="services",
+        network_policy="azure",
+        pools=(Pool("nodepool1", 1, 30),),
+    )
+    await lab.put_cluster(spec, tell, workload=True)
+    done = await lab.run_in_cluster(spec.key, "ip route; brctl show", {})
+    assert "10.220.3.5 dev azv" in done.output
+    assert "azure0" not in done.output
+    await lab.delete_cluster(spec.key, tell)
+
+
 async def delete(lab: Lab) -> None:
     with pytest.raises(InvalidInputError, match="in use"):
         await lab.delete_vnet(VNET.key)
@@ -133,7 +149,7 @@ async def main(name: str) -> None:
     await lab.open()
     try:
         await lab.put_vnet(VNET)
-        for part in (side_by_side, scale, upgrade, stop_and_start, delete):
+        for part in (side_by_side, scale, upgrade, stop_and_start, policy, delete):
             await part(lab)
             say(part.__name__, "done")
     finally:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.e2e.harness import PODWIRE, run
 
-PARTS = ("side_by_side", "scale", "upgrade", "stop_and_start", "delete")
+PARTS = ("side_by_side", "scale", "upgrade", "stop_and_start", "policy", "delete")
 
 
 def test_the_life_of_two_clusters_in_one_vnet() -> None:

@@ -46,6 +46,11 @@ from podwire.model.vnet import VNet
     "--kubernetes-version", help="Which Kubernetes, as in v1.20.2; default: what is here."
 )
 @click.option("--empty", is_flag=True, help="No VNet and no cluster: wait for what `az` asks for.")
+@click.option(
+    "--outbound",
+    is_flag=True,
+    help="Let nodes and pods out onto this machine's network, TCP and UDP, by source NAT.",
+)
 @click.option("--workload/--no-workload", default=True, help="Apply the document's nginx.yaml.")
 def up(layout: LabLayout, workload: bool, empty: bool, **options: Any) -> None:
     """Bring up a VNet and a Kubernetes cluster on it, and leave them running.
@@ -54,7 +59,7 @@ def up(layout: LabLayout, workload: bool, empty: bool, **options: Any) -> None:
     of a running lab changes nothing.
     """
     if empty:
-        _prepare(layout)
+        _prepare(layout, outbound=options["outbound"])
         return
     vnet = document_vnet(vnet_cidr=options["vnet_cidr"], subnet_cidr=options["subnet_cidr"])
     spec = _spec(layout, vnet, options)
@@ -74,6 +79,7 @@ def up(layout: LabLayout, workload: bool, empty: bool, **options: Any) -> None:
             "version": options["kubernetes_version"] or "",
         },
         "workload": workload,
+        "outbound": options["outbound"],
     }
     with StepDisplay() as display:
         for event in control.request(layout, {"op": "up", "wanted": wanted}):
@@ -82,12 +88,12 @@ def up(layout: LabLayout, workload: bool, empty: bool, **options: Any) -> None:
     _tell(layout, spec, vnet, workload)
 
 
-def _prepare(layout: LabLayout) -> None:
+def _prepare(layout: LabLayout, *, outbound: bool) -> None:
     preflight.check_root()
     preflight.check_resources(layout, nodes=0)
     control.ensure_daemon(layout)
     with StepDisplay() as display:
-        for event in control.request(layout, {"op": "prepare"}):
+        for event in control.request(layout, {"op": "prepare", "outbound": outbound}):
             display.show(event)
     click.echo(f'\nNext:\n  eval "$({sys.argv[0]} env{_name_option(layout)})"', err=True)
     click.echo("  az group create -n NetworkLab -l eastus", err=True)

@@ -12,9 +12,9 @@ from podwire.cni.install import install as install_cni
 _PLACES = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin")
 
 
-def furnish(node: Node) -> None:
+def furnish(node: Node, *, mode: str = "bridge") -> None:
     """Install azure-vnet and its agent, and the reader's tools."""
-    install_cni(node.root, shim="auto")
+    install_cni(node.root, shim="auto", mode=mode)
     furnish_kubenet(node)
 
 

@@ -171,7 +171,8 @@ class Builder:
             steps=self._node_steps(member),
         )
         self.network.enter(nic, cluster.spec)
-        put = furnish_kubenet if self.is_kubenet else furnish
+        mode = "transparent" if cluster.spec.network_policy else "bridge"
+        put = furnish_kubenet if self.is_kubenet else partial(furnish, mode=mode)
         lab_node = LabNode(node, nic, self.network.fabric, self.site.supervisor, put)
         cluster.nodes[nic.name] = lab_node
         cluster.pools[nic.name] = (member.pool.name, member.number)

@@ -78,7 +78,8 @@ class Daemon:
                 async with self._busy:
                     await self.lab.up(question["wanted"], lambda event: say(event.as_json()))
             case "prepare":
-                await self.lab.prepare(lambda event: say(event.as_json()))
+                outbound = bool(question.get("outbound"))
+                await self.lab.prepare(lambda event: say(event.as_json()), outbound=outbound)
             case "events":
                 await self._follow(reader, say)
             case "down":

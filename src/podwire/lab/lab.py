@@ -18,6 +18,7 @@ from podwire.lab import commands
 from podwire.lab.clusters import Clusters
 from podwire.lab.commands import CommandResult
 from podwire.lab.materials import Materials
+from podwire.lab.network import OUTBOUND
 from podwire.lab.nics import control_plane_name, prune, settle
 from podwire.lab.site import Site
 from podwire.lab.status import lab_status
@@ -65,14 +66,26 @@ class Lab(Clusters):
 
         return act
 
-    async def prepare(self, emit: Emit) -> None:
-        """Get what every cluster is made of, so that the first one need not wait for it."""
+    async def prepare(self, emit: Emit, *, outbound: bool) -> None:
+        """Get what every cluster is made of, so that the first one need not wait for it.
+
+        outbound: VNets have a way out from now on.
+        """
         await carry_out(self.site.materials.steps(), emit)
+        if outbound:
+            await self._open_outbound()
+
+    async def _open_outbound(self) -> None:
+        self.site.store.put_setting(OUTBOUND, {})
+        for one in self._networks.values():
+            if one.start.done:
+                await one.open_outbound()
 
     async def up(self, wanted: dict[str, Any], emit: Emit) -> None:
         """Make the lab be as wanted, telling each step; done when everything runs.
 
-        wanted: vnet, cluster, workload, kubernetes (directory, version): see `podwire up`.
+        wanted: vnet, cluster, workload, outbound, kubernetes (directory, version): see
+        `podwire up`.
         Raises PodwireError when the lab is something else already, or a step failed.
         """
         have = self.site.store.setting("wanted")
@@ -92,6 +105,8 @@ class Lab(Clusters):
             vnet = self.vnets().get(vnet.key) or vnet
             check_cluster(spec, vnet)
             self.want_vnet(vnet)
+            if wanted["outbound"]:
+                await self._open_outbound()
             work = self.begin_cluster(spec, workload=wanted["workload"])
             self.site.store.put_setting("wanted", wanted)
         await work.follow(emit)

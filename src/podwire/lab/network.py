@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from podwire.cluster import registry
+from podwire.cluster.packages import ensure_installed
 from podwire.kernel.netns import NetNamespace
 from podwire.kernel.rtnetlink import RtNetlink
 from podwire.lab.nics import nic_addresses, public_addresses
@@ -25,6 +26,7 @@ from podwire.model.cluster import (
 from podwire.model.progress import Progress
 from podwire.model.route_table import RouteTable
 from podwire.model.vnet import Nic, VNet
+from podwire.vnet import outbound
 from podwire.vnet.directory import NicDirectory
 from podwire.vnet.dns import machine_resolvers
 from podwire.vnet.fabric import Fabric
@@ -33,6 +35,8 @@ from podwire.vnet.load_balancer import LoadBalancers
 from podwire.vnet.servers import Servers, serve
 
 _PLATFORM = "platform"
+OUTBOUND = "outbound"
+"""The setting that is there when VNets of this lab shall have a way out."""
 
 
 class Network:
@@ -64,6 +68,17 @@ class Network:
         self._servers = await serve(self.fabric, self.directory, machine_resolvers())
         mac = self.site.mac_of(f"{_PLATFORM} of {self.vnet.key}")
         self._platform = self.plug(Nic(_PLATFORM, mac, CONTROL_PLANE_SUBNET, (PLATFORM_ADDRESS,)))
+        if self.site.store.setting(OUTBOUND) is not None:
+            await self.open_outbound()
+
+    async def open_outbound(self) -> None:
+        """Let what leaves the VNet out onto the machine's network; done already: nothing."""
+        await asyncio.to_thread(ensure_installed, {outbound.PACKAGE: outbound.PACKAGE})
+        outbound.open_outbound(self.fabric)
+        log = self.site.layout.log(f"{self._group}.outbound")
+        program = outbound.outbound_program(self.fabric, log, owner=self._group)
+        if program.label not in self.site.supervisor.running:
+            await self.site.run(program, self._group)
 
     def enter(self, nic: Nic, spec: ClusterSpec) -> None:
         """The machine with this NIC is on the VNet: the wire server, IMDS and DNS know it."""
