@@ -56,7 +56,7 @@ class Doors:
     def watch(self, patch: pytest.MonkeyPatch) -> None:
         for name in _SENDING:
             patch.setattr(socket.socket, name, self._sending(getattr(socket.socket, name)))
-        patch.setattr(nft, "_run_nft", self._around("nft", nft._run_nft))
+        patch.setattr(nft, "run", self._around("nft", nft.run))
         patch.setattr(sysctl, "write", self._around("sysctl", sysctl.write))
         patch.setattr(sqlite3, "connect", self._connecting(sqlite3.connect))
 
