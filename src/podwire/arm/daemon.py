@@ -6,9 +6,7 @@ The lab knows nothing of the endpoint; this is where the two are put together.
 from __future__ import annotations
 
 import sys
-from typing import cast
 
-from podwire.arm.backend import Backend
 from podwire.arm.endpoint import Endpoint
 from podwire.lab import daemon
 from podwire.lab.lab import Lab
@@ -23,7 +21,7 @@ class ServedLab(Lab):
 
     async def open(self) -> None:
         await super().open()
-        self._endpoint = await Endpoint.open(self.layout, cast("Backend", self), _silent)
+        self._endpoint = await Endpoint.open(self.layout, self, _silent)
 
     async def close(self) -> None:
         """The endpoint first: what it is in the middle of is gone on with next time."""
