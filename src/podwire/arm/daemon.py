@@ -12,6 +12,7 @@ from podwire.lab import daemon
 from podwire.lab.lab import Lab
 from podwire.lab.steps import StepEvent
 from podwire.model.layout import LabLayout
+from podwire.model.load_balancer import LoadBalancer
 
 
 class ServedLab(Lab):
@@ -29,6 +30,11 @@ class ServedLab(Lab):
             await self._endpoint.close()
             self._endpoint = None
         await super().close()
+
+    def load_balancers(self, vnet: str) -> tuple[LoadBalancer, ...]:
+        """Those in the fabric of a VNet; none of one that does not run yet."""
+        network = self.network(vnet)
+        return network.balancers.balancers() if network.start.done else ()
 
     def versions(self) -> list[str]:
         """The one that this lab runs, once that is known."""
