@@ -193,6 +193,20 @@ def test_refusals_read_as_azures(shell: Shell, words: str, status: int, code: st
     assert code in said
 
 
+def test_the_sdks_do_the_same(shell: Shell) -> None:
+    python = ROOT / ".venv-az/bin/python"
+    told = json.loads(shell.run(f"{python} {DATA / 'sdk.py'} azurecni-cluster"))
+    assert told["network"] == {
+        "state": "Succeeded",
+        "names": ["aksvnet", "sdk"],
+        "refusal": "NetcfgSubnetRangeOutsideVnet",
+    }
+    clusters = told["clusters"]
+    assert (clusters["state"], clusters["pool"]) == ("Succeeded", "nodepool1")
+    assert clusters["credentials"] == ["clusterUser"]
+    assert "azurecni-cluster" in clusters["all"]
+
+
 def test_who_has_no_token_and_who_comes_from_a_page_is_refused(shell: Shell) -> None:
     clouds = (Path(shell.env["AZURE_CONFIG_DIR"]) / "clouds.config").read_text()
     base = next(

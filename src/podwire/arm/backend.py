@@ -6,12 +6,13 @@ InvalidInputError with Azure's code where Azure has one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from podwire.cluster.vm_access_settings import VmAccess
 from podwire.lab.steps import Emit
 from podwire.model.cluster import ClusterSpec
+from podwire.model.load_balancer import LoadBalancer
 from podwire.model.vnet import Nic, VNet
 
 
@@ -60,6 +61,9 @@ class Backend(Protocol):
 
     def vnets(self) -> Mapping[str, VNet]: ...
     def effective_vnet(self, key: str) -> VNet: ...
+    def load_balancers(self, vnet: str) -> Sequence[LoadBalancer]:
+        """Those in the fabric of a VNet, of all clusters."""
+
     async def put_vnet(self, vnet: VNet) -> None: ...
     async def delete_vnet(self, key: str) -> None: ...
     def clusters(self) -> Mapping[str, Any]: ...

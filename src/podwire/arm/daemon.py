@@ -6,14 +6,13 @@ The lab knows nothing of the endpoint; this is where the two are put together.
 from __future__ import annotations
 
 import sys
-from typing import cast
 
-from podwire.arm.backend import Backend
 from podwire.arm.endpoint import Endpoint
 from podwire.lab import daemon
 from podwire.lab.lab import Lab
 from podwire.lab.steps import StepEvent
 from podwire.model.layout import LabLayout
+from podwire.model.load_balancer import LoadBalancer
 
 
 class ServedLab(Lab):
@@ -23,7 +22,7 @@ class ServedLab(Lab):
 
     async def open(self) -> None:
         await super().open()
-        self._endpoint = await Endpoint.open(self.layout, cast("Backend", self), _silent)
+        self._endpoint = await Endpoint.open(self.layout, self, _silent)
 
     async def close(self) -> None:
         """The endpoint first: what it is in the middle of is gone on with next time."""
@@ -31,6 +30,11 @@ class ServedLab(Lab):
             await self._endpoint.close()
             self._endpoint = None
         await super().close()
+
+    def load_balancers(self, vnet: str) -> tuple[LoadBalancer, ...]:
+        """Those in the fabric of a VNet; none of one that does not run yet."""
+        network = self.network(vnet)
+        return network.balancers.balancers() if network.start.done else ()
 
     def versions(self) -> list[str]:
         """The one that this lab runs, once that is known."""

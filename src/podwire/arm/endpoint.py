@@ -16,7 +16,6 @@ from logging.handlers import RotatingFileHandler
 import uvicorn
 
 from podwire.arm.backend import Backend
-from podwire.arm.dispatch import Dispatcher
 from podwire.arm.files import ArmFiles
 from podwire.arm.profile import Profile
 from podwire.arm.registry import build
@@ -40,47 +39,42 @@ class _Server(uvicorn.Server):
 
 
 class Endpoint:
-    """dispatcher: what answers, for those who ask without HTTP."""
+    """web: what answers, for those who ask without a socket."""
 
-    def __init__(
-        self,
-        files: ArmFiles,
-        store: ArmStore,
-        dispatcher: Dispatcher,
-        server: _Server,
-        port: int,
-    ) -> None:
+    def __init__(self, files: ArmFiles, store: ArmStore, web: Web) -> None:
         self.files = files
-        self.dispatcher = dispatcher
-        self.port = port
+        self.web = web
         self._store = store
-        self._server = server
+        self._server = _Server(_config(files, web))
         self._serving: asyncio.Task[None] | None = None
+
+    @property
+    def port(self) -> int:
+        return self.web.port
 
     @classmethod
     async def open(cls, layout: LabLayout, lab: Backend, emit: Emit) -> Endpoint:
         """Serve, and go on with the operations that an earlier daemon began."""
         files = ArmFiles(layout)
         store = ArmStore(files.store)
+        _log_to(files)
         files.pki.mkdir(exist_ok=True, mode=0o700)
         authority = Authority.ensure(files.pki, "arm-ca", f"Podwire lab {layout.name}")
         authority.ensure_leaf(_LEAF)
-        listener = _listen(store)
-        port: int = listener.getsockname()[1]
-        tokens = Tokens.ensure(store)
-        subscription = _subscription(store)
+        subscription, tokens = _subscription(store), Tokens.ensure(store)
         dispatcher = build(subscription, store, lab, emit)
-        _log_to(files)
-        server = _Server(_config(files, Web(dispatcher, tokens, port)))
-        endpoint = cls(files, store, dispatcher, server, port)
-        Profile(files, f"https://localhost:{port}", subscription, tokens.secret).write()
-        endpoint._serving = asyncio.create_task(server.serve([listener]))
+        listener = _listen(store)
+        web = Web(dispatcher, tokens, listener.getsockname()[1])
+        endpoint = cls(files, store, web)
+        Profile(files, f"https://localhost:{web.port}", subscription, tokens.secret).write()
+        endpoint._serving = asyncio.create_task(endpoint._server.serve([listener]))
         dispatcher.desk.operations.resume()
         return endpoint
 
     async def close(self) -> None:
+        """What is under way stays noted, for the next daemon."""
         self._server.should_exit = True
-        await self.dispatcher.desk.operations.close()
+        await self.web.dispatcher.desk.operations.close()
         if self._serving is not None:
             with suppress(asyncio.CancelledError):
                 await self._serving
@@ -107,9 +101,13 @@ def _config(files: ArmFiles, web: Web) -> uvicorn.Config:
 
 
 def _listen(store: ArmStore) -> socket.socket:
-    """On the lab's own port, chosen once; another one when that is taken meanwhile."""
+    """On the lab's own port, chosen once; another one when that is taken meanwhile.
+
+    The protocol is named because asyncio sets TCP_NODELAY only then; without it each answer waits
+    40 ms for the client's delayed acknowledgement.
+    """
     wanted = int(store.secret("port") or 0)
-    listener = socket.socket()
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((ADDRESS, wanted))

@@ -26,6 +26,7 @@ from podwire.arm.kinds.versions import KubernetesVersions
 from podwire.arm.operations import Deed, Operations
 from podwire.arm.render import NodeGroups
 from podwire.arm.store import ArmStore
+from podwire.arm.translate.balancers import BALANCERS, PUBLIC_ADDRESSES
 from podwire.arm.world import DeskWorld, RuleBook
 from podwire.lab.steps import Emit
 
@@ -92,6 +93,6 @@ def _network(desk: Desk, nodes: NodeGroups) -> list[Kind]:
         groups,
         network.SecurityRules(desk, groups),
         NetworkInterfaces(desk, nodes),
-        Unmade(desk, "Microsoft.Network/loadBalancers", f"load balancers of one's own{services}"),
-        Unmade(desk, "Microsoft.Network/publicIPAddresses", f"public IPs of one's own{services}"),
+        Unmade(desk, BALANCERS, f"load balancers of one's own{services}"),
+        Unmade(desk, PUBLIC_ADDRESSES, f"public IPs of one's own{services}"),
     ]

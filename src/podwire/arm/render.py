@@ -13,6 +13,12 @@ from typing import Any
 from podwire.arm.backend import Backend
 from podwire.arm.ids import resource_id
 from podwire.arm.store import ArmStore, Body
+from podwire.arm.translate.balancers import (
+    BALANCERS,
+    PUBLIC_ADDRESSES,
+    address_bodies,
+    balancer_body,
+)
 from podwire.arm.translate.machines import (
     MACHINE_NICS,
     MACHINES,
@@ -84,6 +90,7 @@ class NodeGroups:
         for node in facts.nodes:
             yield from self._machine(names, node)
         yield from self._network(names, facts.pod_routes)
+        yield from self._balancers(names)
 
     def _machine(self, names: Names, node: Any) -> Iterator[tuple[str, Body]]:
         found = (one for one in names.spec.pools if one.name == node.pool)
@@ -108,6 +115,16 @@ class NodeGroups:
             kind = "Microsoft.Network/routeTables"
             table_id = resource_id(self.subscription, spec.node_resource_group, kind, table.name)
             yield kind, route_table_body(table, table_id, spec.location)
+
+    def _balancers(self, names: Names) -> Iterator[tuple[str, Body]]:
+        if names.vnet is None:
+            return
+        group = names.spec.node_resource_group.lower()
+        for one in self._lab.load_balancers(names.spec.vnet):
+            if one.resource_group.lower() == group:
+                yield BALANCERS, balancer_body(names, one)
+                for address in address_bodies(names, one):
+                    yield PUBLIC_ADDRESSES, address
 
 
 def without_secrets(extension: Body) -> Body:

@@ -4,7 +4,7 @@ what a lab does is tested on real ones (tests/e2e)."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,6 +12,7 @@ from podwire.cluster.vm_access_settings import VmAccess
 from podwire.lab.steps import Emit
 from podwire.model.cluster import ClusterSpec
 from podwire.model.errors import InvalidInputError, PodwireError
+from podwire.model.load_balancer import LoadBalancer
 from podwire.model.route_table import RouteTable
 from podwire.model.vnet import Nic, VNet, allocate
 
@@ -51,6 +52,7 @@ class PaperLab:
     failure: PodwireError | None = None
     _vnets: dict[str, VNet] = field(default_factory=dict)
     _clusters: dict[str, PaperCluster] = field(default_factory=dict)
+    balancers: tuple[LoadBalancer, ...] = ()
     gate: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
@@ -61,6 +63,9 @@ class PaperLab:
 
     def effective_vnet(self, key: str) -> VNet:
         return self._vnets[key]
+
+    def load_balancers(self, vnet: str) -> Sequence[LoadBalancer]:
+        return self.balancers
 
     async def put_vnet(self, vnet: VNet) -> None:
         self.said.append(("put_vnet", vnet))

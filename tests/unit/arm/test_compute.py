@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from podwire.cluster.vm_access_settings import VmAccess
-from tests.unit.arm.client import CLUSTER, NODES, Client
+from podwire.model.load_balancer import Frontend, LoadBalancer, Probe, Rule
+from tests.unit.arm.client import CLUSTER, NODES, VNET, Client
 
 SETS = f"{NODES}/providers/Microsoft.Compute/virtualMachineScaleSets"
 SECRET = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJrZqpYXQ5Cqj7Y8oq3uJ5Yb1mVh1m6cFvJm0d3kq0aX me"
@@ -155,3 +156,28 @@ def test_effective_routes_are_the_fabrics(running: Client) -> None:
     where = answer.headers["Location"].removeprefix("https://localhost:8443")
     routes = running.ask("GET", where).json()["value"]
     assert ["10.220.0.0/16"] in [one["addressPrefix"] for one in routes]
+
+
+def test_the_balancers_of_services_are_shown(running: Client) -> None:
+    group = "MC_NetworkLab_azurecni-cluster_eastus"
+    running.lab.balancers = (
+        LoadBalancer(
+            "kubernetes",
+            group,
+            frontends=(Frontend("a1", "198.18.0.1"), Frontend("b2", "10.220.3.4", "services")),
+            rules=(Rule("a1-TCP-80", "a1", "tcp", 80, 80, floating=True, probe="p"),),
+            probes=(Probe("p", "http", 30080, "/healthz"),),
+            backends=("10.220.2.4",),
+        ),
+        LoadBalancer("kubernetes", "MC_NetworkLab_other_eastus"),
+    )
+    base = f"{NODES}/providers/Microsoft.Network"
+    (found,) = running.ask("GET", f"{base}/loadBalancers").json()["value"]
+    properties = found["properties"]
+    public, internal = properties["frontendIPConfigurations"]
+    address = running.ask("GET", public["properties"]["publicIPAddress"]["id"]).json()
+    assert address["properties"]["ipAddress"] == "198.18.0.1"
+    assert internal["properties"]["subnet"]["id"] == f"{VNET}/subnets/services"
+    (rule,) = properties["loadBalancingRules"]
+    assert rule["properties"]["probe"]["id"] == properties["probes"][0]["id"]
+    assert rule["properties"]["enableFloatingIP"] is True

@@ -22,7 +22,7 @@ NAMES = {
     "name2": st.sampled_from(["default", "x"]),
 }
 _QUICK = settings(
-    max_examples=3,
+    max_examples=1,
     deadline=None,
     database=None,
     phases=[Phase.explicit, Phase.generate],
@@ -86,7 +86,7 @@ def test_no_path_and_no_body_is_a_bug(running: Client, method: str) -> None:
     )  # fmt: skip
 
     @given(st.lists(words | st.text(max_size=4), max_size=9), JSON)
-    @settings(_QUICK, max_examples=80)
+    @settings(_QUICK, max_examples=50)
     def once(path: list[str], body: Any) -> None:
         whole = "/".join(quote(one, safe="") for one in path).lstrip("/")
         sent(running, method, f"/{whole}", body, {})
@@ -142,7 +142,7 @@ def test_no_broken_body_is_a_bug(running: Client, path: str) -> None:
     """A good body with one value replaced by any other."""
 
     @given(st.data())
-    @settings(_QUICK, max_examples=40)
+    @settings(_QUICK, max_examples=20)
     def once(data: st.DataObject) -> None:
         body = copy.deepcopy(GOOD[path])
         holder, key = data.draw(st.sampled_from(list(_places(body))))

@@ -131,6 +131,27 @@ def test_a_peering_is_connected_when_both_sides_have_it(document: Client) -> Non
     assert (peering.connected, peering.remote_prefixes) == (True, ("10.50.0.0/16",))
 
 
+def test_peerings_in_a_vnets_own_body_are_held_to_the_same_rules(document: Client) -> None:
+    hub = f"{NET}/virtualNetworks/hub"
+
+    def body(prefix: str, *remotes: str) -> dict[str, object]:
+        peerings = [
+            {"name": f"p{at}", "properties": {"remoteVirtualNetwork": {"id": one}}}
+            for at, one in enumerate(remotes)
+        ]
+        space = {"addressSpace": {"addressPrefixes": [prefix]}}
+        return {"location": "eastus", "properties": {**space, "virtualNetworkPeerings": peerings}}
+
+    for sent, code in (
+        (body("10.220.128.0/17", VNET), "VnetAddressSpacesOverlap"),
+        (body("10.50.0.0/16", VNET, VNET), "AnotherPeeringAlreadyReferencesRemoteVnet"),
+        (body("10.50.0.0/16", f"{NET}/virtualNetworks/none"), "InvalidResourceReference"),
+    ):
+        assert document.ask("PUT", hub, sent).json()["error"]["code"] == code
+    made = document.put(hub, body("10.50.0.0/16", VNET))
+    assert document.put(hub, made)["properties"]["virtualNetworkPeerings"][0]["name"] == "p0"
+
+
 def test_a_stale_etag_changes_nothing(document: Client) -> None:
     etag = document.ask("GET", VNET).headers["ETag"]
     subnet = {"properties": {"addressPrefix": "10.220.9.0/24"}}

@@ -76,7 +76,7 @@ class Fabric:
         """Every VNet whose value is no longer what the lab has."""
         have = self._desk.lab.vnets()
         bodies = [row.body for row in self._desk.store.of_kind(VNETS) if _stays(row.body)]
-        for key, value in vnet_values(bodies, self.body, have).items():
+        for key, value in vnet_values(bodies, self.body).items():
             if have.get(key) != value:
                 await self._desk.lab.put_vnet(value)
 

@@ -12,7 +12,7 @@ from podwire.arm.errors import ArmError
 from podwire.arm.rules.common import check_reference
 from podwire.arm.rules.fields import at, missing, objects, reference, same, strings, text
 from podwire.arm.rules.names import check_network_name
-from podwire.arm.rules.peering import check_space
+from podwire.arm.rules.peering import check_list, check_space
 from podwire.arm.rules.prefixes import check_prefix
 from podwire.arm.rules.world import Body, World
 from podwire.model.aks_rules import check_vnet
@@ -35,7 +35,10 @@ def check_put(vnet_id: str, old: Body | None, new: Body, world: World) -> None:
         wanted = objects(new, "properties.subnets")
         _check_list(vnet_id, existing, wanted, world)
     check_vnet(vnet_value(vnet_id, prefixes, wanted))
-    check_space(vnet_id, prefixes, world)
+    if at(new, "properties.virtualNetworkPeerings") is None:
+        check_space(vnet_id, prefixes, world)
+    else:
+        check_list(vnet_id, prefixes, objects(new, "properties.virtualNetworkPeerings"), world)
 
 
 def check_subnet_put(subnet_id: str, old: Body | None, new: Body, world: World) -> None:

@@ -40,6 +40,24 @@ def check_space(vnet_id: str, prefixes: list[str], world: World) -> None:
             raise _overlap(text(peering, "id"), vnet_id, remote, shared)
 
 
+def check_list(vnet_id: str, prefixes: list[str], wanted: list[Body], world: World) -> None:
+    """The peerings in a PUT of a VNet whose address space becomes `prefixes`. One that is as it
+    was stays, whatever has become of its other side."""
+    had = {text(one, "name").lower(): one for one in world.children(vnet_id, PEERINGS)}
+    remotes: list[str] = []
+    for peering in wanted:
+        name, remote = text(peering, "name"), reference(peering, "properties.remoteVirtualNetwork")
+        peering_id = f"{vnet_id}/virtualNetworkPeerings/{name}"
+        old = had.get(name.lower())
+        if old is None or not same(reference(old, "properties.remoteVirtualNetwork"), remote):
+            check_put(peering_id, old, peering, world)
+        if remote.lower() in remotes:
+            raise _twice(peering_id, vnet_id, remote)
+        remotes.append(remote.lower())
+        if shared := _overlaps(prefixes, _prefixes(remote, world)):
+            raise _overlap(peering_id, vnet_id, remote, shared)
+
+
 def _check_change(peering_id: str, old: Body | None, remote: str) -> None:
     if old is not None and not same(reference(old, "properties.remoteVirtualNetwork"), remote):
         raise ArmError(
@@ -55,13 +73,16 @@ def _check_twice(peering_id: str, vnet_id: str, remote: str, world: World) -> No
         if same(text(other, "id"), peering_id):
             continue
         if same(reference(other, "properties.remoteVirtualNetwork"), remote):
-            raise ArmError(
-                400,
-                "AnotherPeeringAlreadyReferencesRemoteVnet",
-                f"Peering {text(other, 'id')} already references remote virtual network {remote}. "
-                f"Cannot add another peering {peering_id} referencing the same remote virtual "
-                "network.",
-            )
+            raise _twice(peering_id, text(other, "id"), remote)
+
+
+def _twice(peering_id: str, other: str, remote: str) -> ArmError:
+    return ArmError(
+        400,
+        "AnotherPeeringAlreadyReferencesRemoteVnet",
+        f"Peering {other} already references remote virtual network {remote}. Cannot add another "
+        f"peering {peering_id} referencing the same remote virtual network.",
+    )
 
 
 def _check_overlap(peering_id: str, vnet_id: str, remote: str, world: World) -> None:

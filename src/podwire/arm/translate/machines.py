@@ -51,13 +51,15 @@ class Names:
     def machine(self, pool: str, instance: int) -> str:
         return f"{self.scale_set(pool)}/virtualMachines/{instance}"
 
-    def subnet(self, pool: Pool) -> str:
+    @property
+    def vnet_id(self) -> str:
         group, _, vnet = self.spec.vnet.partition("/")
         if self.vnet is not None:
             group, vnet = self.vnet.resource_group, self.vnet.name
-        return resource_id(
-            self.subscription, group, f"{VNETS}/subnets", vnet, self.spec.subnet_of(pool)
-        )
+        return resource_id(self.subscription, group, VNETS, vnet)
+
+    def subnet(self, pool: Pool) -> str:
+        return f"{self.vnet_id}/subnets/{self.spec.subnet_of(pool)}"
 
     def tags(self, pool: str = "") -> Body:
         tags = {

@@ -1,13 +1,12 @@
 """Virtual networks: Azure's body and the lab's VNet, both ways. Pure.
 
 Must not know where bodies are kept: what a subnet refers to (its route table, its security group)
-is asked of `find`. What the lab keeps of its own in a subnet (a kubenet cluster's route table) is
-taken from the VNet as the lab has it.
+is asked of `find`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import TypeAlias
 
 from podwire.arm.ids import parse, resource_id
@@ -26,51 +25,40 @@ SUBNET_DEFAULTS: Body = {
 }
 
 
-def vnet_values(bodies: Iterable[Body], find: Find, have: Mapping[str, VNet]) -> dict[str, VNet]:
+def vnet_values(bodies: Iterable[Body], find: Find) -> dict[str, VNet]:
     """What the lab shall have, by key: all of them together, for peerings join two.
 
-    have: what the lab has. Raises InvalidInputError when two that are peered overlap.
+    Raises InvalidInputError when two that are peered overlap.
     """
-    return connect_peerings([vnet_value(one, find, have.get(key_of(one))) for one in bodies])
+    return connect_peerings([vnet_value(one, find) for one in bodies])
 
 
 def key_of(body: Body) -> str:
     return resource_key(body["id"].split("/")[4], body["name"])
 
 
-def vnet_value(body: Body, find: Find, have: VNet | None = None) -> VNet:
+def vnet_value(body: Body, find: Find) -> VNet:
     """What the lab shall build. The prefixes are as given: the rules have checked them."""
     properties = body["properties"]
-    subnets = {one.name.lower(): one for one in have.subnets} if have else {}
     return VNet(
         name=body["name"],
         resource_group=body["id"].split("/")[4],
         prefixes=tuple(properties.get("addressSpace", {}).get("addressPrefixes", [])),
-        subnets=tuple(
-            _subnet_value(one, find, subnets.get(one["name"].lower()))
-            for one in properties.get("subnets", [])
-        ),
+        subnets=tuple(_subnet_value(one, find) for one in properties.get("subnets", [])),
         peerings=tuple(_peering(one) for one in properties.get("virtualNetworkPeerings", [])),
     )
 
 
-def _subnet_value(body: Body, find: Find, have: Subnet | None) -> Subnet:
-    """A table or group that no resource of Azure's stands for is the lab's own, and stays."""
+def _subnet_value(body: Body, find: Find) -> Subnet:
     properties = body["properties"]
     table = find((properties.get("routeTable") or {}).get("id", ""))
     group = find((properties.get("networkSecurityGroup") or {}).get("id", ""))
-    own = have.route_table if have and have.route_table and is_own(have.route_table.name) else None
     return Subnet(
         body["name"],
         subnet_prefix(body),
-        route_table(table) if table else own,
+        route_table(table) if table else None,
         security_group(group) if group else None,
     )
-
-
-def is_own(name: str) -> bool:
-    """Whether AKS gave it its name, so that the lab keeps it."""
-    return name.startswith("aks-agentpool-")
 
 
 def _peering(body: Body) -> Peering:
