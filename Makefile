@@ -40,6 +40,7 @@ az: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python bench/up.py
 	$(BIN)/python -m bench.cni
+	$(BIN)/python -m bench.arm
 
 clean:
 	rm -rf $(VENV) $(VENV)-az build dist
