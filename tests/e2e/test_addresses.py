@@ -175,10 +175,15 @@ def test_max_pods_is_the_schedulers_limit_first_and_the_nics_after(
 
 
 def _ready_on(lab: LabHarness, node: str) -> int:
+    """Ready pods that have an address of their own."""
     items = lab.get("pods", "-A", f"--field-selector=spec.nodeName={node}")["items"]
     return sum(
         any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
-        for conditions in (pod["status"].get("conditions", ()) for pod in items)
+        for conditions in (
+            pod["status"].get("conditions", ())
+            for pod in items
+            if not pod["spec"].get("hostNetwork")
+        )
     )
 
 
