@@ -8,16 +8,13 @@ the lab.
 from __future__ import annotations
 
 import json
-import os
-import sqlite3
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from podwire.model.errors import PodwireError
+from podwire.lab.database import Database
 
 Body: TypeAlias = dict[str, Any]
 _SCHEMA = """
@@ -66,36 +63,10 @@ class OperationRow:
     outcome: Body | None = None
 
 
-class ArmStore:
-    """Each write survives the end of this process as soon as it returns."""
-
+class ArmStore(Database):
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
-        path.chmod(0o600)
-        try:
-            self._db = sqlite3.connect(path, isolation_level=None, timeout=5)
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=NORMAL")
-            self._db.executescript(_SCHEMA)
-        except sqlite3.Error as error:
-            raise PodwireError(
-                f"the endpoint's store {path} cannot be used: {error}; `podwire down` removes it"
-            ) from error
-
-    def close(self) -> None:
-        self._db.close()
-
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """All of the writes inside, or none."""
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
-        self._db.execute("COMMIT")
+        super().__init__(path, _SCHEMA, whose="the endpoint's")
+        self._db.execute("PRAGMA synchronous=NORMAL")
 
     def put(self, kind: str, body: Body) -> Row:
         """Write a resource under body["id"]; it gets a new etag."""
@@ -175,9 +146,6 @@ class ArmStore:
         self._db.execute(
             "DELETE FROM secret WHERE name > ? AND name < ?", (f"{start}/", f"{start}0")
         )
-
-    def delete_secret(self, name: str) -> None:
-        self._db.execute("DELETE FROM secret WHERE name = ?", (name.lower(),))
 
 
 def _operation(row: tuple[str, ...]) -> OperationRow:

@@ -18,7 +18,7 @@ from podwire.cluster.api_client import ApiClient
 from podwire.cluster.kubeconfig import kubeconfig, write_kubeconfig
 from podwire.cluster.pki import Pki
 from podwire.kernel.process import Program, Running, Supervisor, log_tail
-from podwire.model.cluster import API_PORT, CLUSTER_DOMAIN, KUBENET, ClusterSpec
+from podwire.model.cluster import API_PORT, CLUSTER_DOMAIN, ClusterSpec
 from podwire.model.errors import PodwireError, ProcessError, UnavailableError
 from podwire.model.ip_modes import NODE_PREFIX
 from podwire.model.layout import ClusterLayout
@@ -190,7 +190,7 @@ def _controller_manager(place: _Place, executable: Path, old: bool, spec: Cluste
         f"--root-ca-file={pki.ca}",
         f"--cluster-signing-cert-file={pki.ca}",
         f"--cluster-signing-key-file={pki.key('ca')}",
-        *(_pod_cidrs(spec.pod_cidr) if spec.network_plugin == KUBENET else ()),
+        *(_pod_cidrs(spec.pod_cidr) if spec.is_kubenet else ()),
     )
 
 

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from podwire.cluster.api_client import ApiClient, Object
 from podwire.model.errors import InvalidInputError, PodwireError
 from podwire.model.ip_modes import KUBENET
+from podwire.model.route_table import NextHop, Route
 
-NEXT_HOP = "VirtualAppliance"
 _NODES = "/api/v1/nodes"
 _STRATEGIC = "application/strategic-merge-patch+json"
 _PERIOD = 2.0
@@ -33,21 +33,12 @@ class PodRange:
     address: str
 
 
-@dataclass(frozen=True, slots=True)
-class PodRoute:
-    """Of the route table: `prefix` to the NIC that has `next_hop_ip`, as to a NEXT_HOP."""
-
-    name: str
-    prefix: str
-    next_hop_ip: str
-
-
 def route_table_name(digits: str) -> str:
     """As AKS calls it, in the node resource group. digits: the cluster's."""
     return f"aks-agentpool-{digits}-routetable"
 
 
-def pod_routes(ranges: Iterable[PodRange]) -> tuple[PodRoute, ...]:
+def pod_routes(ranges: Iterable[PodRange]) -> tuple[Route, ...]:
     """One route a node, called as the node is, by name.
 
     Raises InvalidInputError for more than an Azure route table holds, which bounds such clusters.
@@ -59,7 +50,9 @@ def pod_routes(ranges: Iterable[PodRange]) -> tuple[PodRoute, ...]:
             f"{len(ordered)} nodes; take the azure network plugin or fewer nodes",
             code="RouteTableRoutesLimitExceeded",
         )
-    return tuple(PodRoute(one.node, one.pod_cidr, one.address) for one in ordered)
+    return tuple(
+        Route(one.node, one.pod_cidr, NextHop.VIRTUAL_APPLIANCE, one.address) for one in ordered
+    )
 
 
 def pod_ranges(nodes: Iterable[Object]) -> tuple[PodRange, ...]:
@@ -85,10 +78,10 @@ class RouteController:
     """
 
     def __init__(
-        self, client: ApiClient, apply: Callable[[tuple[PodRoute, ...]], Awaitable[None]]
+        self, client: ApiClient, apply: Callable[[tuple[Route, ...]], Awaitable[None]]
     ) -> None:
         self._client, self._apply = client, apply
-        self._applied: tuple[PodRoute, ...] | None = None
+        self._applied: tuple[Route, ...] | None = None
 
     async def run(self) -> None:
         """Until it is cancelled. The API server may be away, and the VNet may refuse, meanwhile."""

@@ -1,4 +1,4 @@
-"""How a cluster comes to be: what each step does. Which steps there are says `plan_steps`.
+"""How a cluster comes to be: what each step does. Which steps there are says `bringup`.
 
 The one place where VNet, cluster and programs meet. Every step is idempotent, so that a daemon that
 starts again over an old store goes the same way.
@@ -10,7 +10,6 @@ import asyncio
 import socket
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -28,28 +27,25 @@ from podwire.cluster import (
     ssh,
 )
 from podwire.cluster.api_client import ApiClient
-from podwire.cluster.cloud.controller import ServiceController
-from podwire.cluster.cloud.lab import VNetCloud
 from podwire.cluster.cni_agent import agent_program
 from podwire.cluster.furnish import furnish, furnish_kubenet
 from podwire.cluster.ip_masq import apply_ip_masq_agent, non_masquerade_cidrs
 from podwire.cluster.kubeconfig import kubeconfig, write_kubeconfig
-from podwire.cluster.kubenet_routes import PodRoute, RouteController, route_table_name
 from podwire.cluster.manifests import NGINX_FILE, cluster_dns_manifest
 from podwire.cluster.node import Node
 from podwire.cluster.node_root import Step as NodeStep
 from podwire.cluster.pki import Pki
 from podwire.kernel.netns import NetNamespace
 from podwire.lab.cluster import Cluster
+from podwire.lab.controllers import keep_controllers
 from podwire.lab.lab_node import LabNode
 from podwire.lab.materials import OWN
-from podwire.lab.nics import Member, members, plug_control_plane, release
+from podwire.lab.nics import Member, members, plug_control_plane, pool_row, release
 from podwire.lab.relay import Relay, connect_in, loopback_listener
 from podwire.lab.store import Access
-from podwire.model.cluster import API_PORT, KUBENET, MIRROR_PORT, PLATFORM_ADDRESS, REGISTRY_PORT
+from podwire.model.cluster import API_PORT, MIRROR_PORT, PLATFORM_ADDRESS, REGISTRY_PORT
 from podwire.model.errors import ApiError, ProcessError, UnavailableError
 from podwire.model.progress import Progress
-from podwire.model.route_table import NextHop, Route, RouteTable
 from podwire.model.vnet import Nic
 
 _DNS_TIMEOUT = 60.0
@@ -123,41 +119,12 @@ class Builder:
         wanted = {one.nic.name for one in members(self.site.store, spec)}
         await bootstrap.forget_nodes(cluster.client, keep=wanted)
         await apply_ip_masq_agent(cluster.client, self._unmasqueraded())
-        self._keep_controllers()
+        keep_controllers(cluster)
 
     def _unmasqueraded(self) -> tuple[str, ...]:
         spec, vnet = self.cluster.spec, self.network.vnet
         subnet = vnet.subnet(spec.subnet).prefix
         return tuple(non_masquerade_cidrs(vnet.prefixes, subnet, spec.service_cidr, spec.pod_cidr))
-
-    def _keep_controllers(self) -> None:
-        """What Azure's cloud provider does: load balancers, and kubenet's routes."""
-        cluster, spec, network = self.cluster, self.cluster.spec, self.network
-        cloud = VNetCloud(
-            spec.key, network.balancers, network.frontends, network.node_address, self._log_cloud
-        )
-        cluster.services = ServiceController(
-            cluster.client, cloud, resource_group=spec.node_resource_group, subnet=spec.subnet
-        )
-        cluster.keep_running(cluster.services.run(), "service controller")
-        if self.is_kubenet:
-            routes = RouteController(cluster.client, self._route_pods)
-            cluster.keep_running(routes.run(), "route controller")
-
-    def _log_cloud(self, text: str) -> None:
-        log = self.layout.log("cloud-provider")
-        with log.open("a") as out:
-            out.write(f"{datetime.now(UTC).isoformat(timespec='milliseconds')} {text}\n")
-
-    @property
-    def is_kubenet(self) -> bool:
-        return self.cluster.spec.network_plugin == KUBENET
-
-    async def _route_pods(self, routes: tuple[PodRoute, ...]) -> None:
-        spec, hop = self.cluster.spec, NextHop.VIRTUAL_APPLIANCE
-        found = tuple(Route(one.name, one.prefix, hop, one.next_hop_ip) for one in routes)
-        table = RouteTable(route_table_name(spec.digits), found)
-        self.network.set_pod_routes(spec.key, spec.subnet, table)
 
     async def boot_node(self, member: Member) -> None:
         """Namespaces, files, eth0, Docker API, CNI agent, containerd."""
@@ -172,15 +139,22 @@ class Builder:
         )
         self.network.enter(nic, cluster.spec)
         mode = "transparent" if cluster.spec.network_policy else "bridge"
-        put = furnish_kubenet if self.is_kubenet else partial(furnish, mode=mode)
-        lab_node = LabNode(node, nic, self.network.fabric, self.site.supervisor, put)
+        put = furnish_kubenet if self.cluster.spec.is_kubenet else partial(furnish, mode=mode)
+        lab_node = LabNode(
+            node,
+            nic,
+            self.network.fabric,
+            self.site.supervisor,
+            put,
+            pool=member.pool.name,
+            instance=member.number,
+        )
         cluster.nodes[nic.name] = lab_node
-        cluster.pools[nic.name] = (member.pool.name, member.number)
         await lab_node.boot()
-        wishes = self.site.store.get(Access, f"{cluster.key}/{member.pool.name}") or Access()
+        wishes = self.site.store.get(Access, pool_row(cluster.spec, member.pool.name)) or Access()
         await lab_node.grant(wishes.wishes)
         keeper = partial(kubenet.keeper_program, pod_cidr=cluster.spec.pod_cidr)
-        wiring = keeper if self.is_kubenet else agent_program
+        wiring = keeper if self.cluster.spec.is_kubenet else agent_program
         await lab_node.start(wiring, containerd.containerd_program, ssh.sshd_program)
 
     def _node_steps(self, member: Member) -> tuple[NodeStep, ...]:
@@ -196,9 +170,9 @@ class Builder:
             *containerd.containerd_steps(
                 self.materials.trees,
                 mirrors,
-                cni_template=kubenet.TEMPLATE if self.is_kubenet else "",
+                cni_template=kubenet.TEMPLATE if self.cluster.spec.is_kubenet else "",
             ),
-            *(kubenet.kubenet_steps() if self.is_kubenet else ()),
+            *(kubenet.kubenet_steps() if self.cluster.spec.is_kubenet else ()),
             *ssh.sshd_steps(self.materials.ssh, self.site.layout.node_state(nic.name)),
             *kubelet.kubelet_steps(self._settings(member), program("kubelet"), secrets),
             *kube_proxy.kube_proxy_steps(
@@ -207,7 +181,7 @@ class Builder:
         )
 
     def _pod_range(self, nic: Nic) -> str:
-        return self.cluster.spec.pod_cidr if self.is_kubenet else nic.subnet.prefix
+        return self.cluster.spec.pod_cidr if self.cluster.spec.is_kubenet else nic.subnet.prefix
 
     def _settings(self, member: Member) -> kubelet.KubeletSettings:
         spec, nic, pool = self.cluster.spec, member.nic, member.pool
@@ -247,7 +221,6 @@ class Builder:
         with suppress(ApiError):
             await self.cluster.client.delete(f"/api/v1/nodes/{name}")
         lab_node = self.cluster.nodes.pop(name)
-        self.cluster.pools.pop(name)
         await lab_node.end()
         self.network.unplug(name)
 

@@ -22,7 +22,7 @@ from podwire.lab.relay import Relay
 from podwire.lab.site import Site
 from podwire.lab.store import WantedCluster
 from podwire.model.cluster import ClusterSpec
-from podwire.model.errors import InvalidInputError, UnavailableError
+from podwire.model.errors import UnavailableError
 from podwire.model.layout import ClusterLayout
 from podwire.model.route_table import RouteTable
 from podwire.model.vnet import Nic
@@ -69,7 +69,6 @@ class Cluster:
         self.tasks: list[asyncio.Task[None]] = []
         self.services: ServiceController | None = None
         self.nodes: dict[str, LabNode] = {}
-        self.pools: dict[str, tuple[str, int]] = {}
 
     @property
     def spec(self) -> ClusterSpec:
@@ -104,15 +103,6 @@ class Cluster:
         """The API server as the machine reaches it."""
         return f"https://127.0.0.1:{self.api_port}" if self.api_port else ""
 
-    def node(self, name: str) -> LabNode:
-        """Raises InvalidInputError when there is no such node."""
-        if name not in self.nodes:
-            have = ", ".join(self.nodes) or "none"
-            raise InvalidInputError(
-                f"cluster {self.spec.name} has no node {name!r}; it has: {have}"
-            )
-        return self.nodes[name]
-
     def first_node(self) -> LabNode:
         """Raises UnavailableError when none is up."""
         for one in self.nodes.values():
@@ -129,7 +119,7 @@ class Cluster:
 
     def facts(self) -> ClusterFacts:
         nodes = tuple(
-            NodeFacts(name, *self.pools[name], one.nic, one.state)
+            NodeFacts(name, one.pool, one.instance, one.nic, one.state)
             for name, one in self.nodes.items()
         )
         version = self.site.materials.version
@@ -163,7 +153,7 @@ class Cluster:
             self.space.close()
         for name in (*self.nodes, control_plane_name(self.key)):
             self.network.unplug(name)
-        self.nodes, self.pools = {}, {}
+        self.nodes = {}
         self.space, self.relay, self.api = None, None, None
         self.tasks = []
 

@@ -11,7 +11,7 @@ from podwire.lab import bringup, upgrade
 from podwire.lab.cluster import Cluster, ClusterFacts
 from podwire.lab.lab_node import LabNode
 from podwire.lab.networks import Networks
-from podwire.lab.nics import forget_cluster, settle
+from podwire.lab.nics import forget_cluster, pool_row, settle
 from podwire.lab.steps import Emit, one_step
 from podwire.lab.store import Access, WantedCluster
 from podwire.lab.work import Run, Work
@@ -119,11 +119,11 @@ class Clusters(Networks):
     async def grant_access(self, key: str, pool: str, wish: VmAccess) -> None:
         """Do what VMAccessForLinux was asked for, on every node of the pool, also those to come."""
         cluster = self.find_cluster(key)
-        name = f"{key}/{cluster.spec.pool(pool).name}"
+        name = pool_row(cluster.spec, cluster.spec.pool(pool).name)
         have = self.site.store.get(Access, name) or Access()
         kept = tuple(one for one in have.wishes if one != wish)
         self.site.store.put(name, Access((*kept, wish)))
-        nodes = [one for node, one in cluster.nodes.items() if cluster.pools[node][0] == pool]
+        nodes = [one for one in cluster.nodes.values() if one.pool == pool]
         await asyncio.gather(*(one.grant((wish,)) for one in nodes))
 
     def add_cluster(self, wanted: WantedCluster) -> Cluster:

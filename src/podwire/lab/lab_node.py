@@ -30,9 +30,14 @@ class LabNode:
         fabric: Fabric,
         supervisor: Supervisor,
         furnish: Callable[[Node], None],
+        *,
+        pool: str = "",
+        instance: int = 0,
     ) -> None:
-        """furnish: puts files on a booted node, before any program runs."""
+        """furnish: puts files on a booted node, before any program runs. pool, instance: whose
+        machine it is, and its number there."""
         self.node, self.nic = node, nic
+        self.pool, self.instance = pool, instance
         self.state = "down"
         self.restarts = 0
         self._fabric, self._supervisor, self._furnish = fabric, supervisor, furnish
@@ -114,6 +119,7 @@ class LabNode:
         groups = self.node.groups
         return {
             "name": self.node.name,
+            "pool": self.pool,
             "state": self.state,
             "pid": self.node.pid,
             "restarts": self.restarts,

@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from podwire.lab.instances import Instances
 from podwire.lab.site import Site
 from podwire.lab.store import Access, Frontends, PluggedNic, Store, WantedCluster
+from podwire.model.aks_rules import mode_of
 from podwire.model.cluster import (
-    AZURE,
     CONTROL_PLANE_SUBNET,
-    KUBENET,
     PLATFORM_ADDRESS,
     ClusterSpec,
 )
@@ -32,21 +31,30 @@ def settle(site: Site, wanted: WantedCluster, vnet: VNet) -> None:
         store.put(spec.key, wanted)
         plug_control_plane(site, spec, vnet)
         for pool in spec.pools:
-            name = f"{spec.key}/{pool.name}"
-            have = store.get(Instances, name) or Instances()
+            have = instances_of(store, spec, pool)
             put_instances(site, spec, pool, have.resized(pool.count), vnet)
+        kept = {pool_row(spec, one.name) for one in spec.pools}
         for name in _pool_rows(store, spec.key):
-            if name.rpartition("/")[2] not in {one.name for one in spec.pools}:
+            if name not in kept:
                 store.delete(Instances, name)
+
+
+def pool_row(spec: ClusterSpec, pool: str) -> str:
+    """The name of the rows that concern this pool of the cluster."""
+    return f"{spec.key}/{pool}"
+
+
+def instances_of(store: Store, spec: ClusterSpec, pool: Pool) -> Instances:
+    return store.get(Instances, pool_row(spec, pool.name)) or Instances()
 
 
 def put_instances(
     site: Site, spec: ClusterSpec, pool: Pool, instances: Instances, vnet: VNet
 ) -> None:
     """The pool shall have these instances, each with a NIC."""
-    site.store.put(f"{spec.key}/{pool.name}", instances)
+    site.store.put(pool_row(spec, pool.name), instances)
     subnet = vnet.subnet(spec.subnet_of(pool))
-    count = 1 + pool.max_pods if spec.network_plugin == AZURE else 1
+    count = mode_of(spec).node_cost(pool)
     for number in instances.numbers:
         _plug(site, spec.node_name(pool.name, number), subnet, count, vnet, spec)
 
@@ -70,8 +78,7 @@ def members(store: Store, spec: ClusterSpec) -> list[Member]:
     """The nodes that shall be, pool by pool, by instance number."""
     found = []
     for pool in spec.pools:
-        instances = store.get(Instances, f"{spec.key}/{pool.name}") or Instances()
-        for number in instances.numbers:
+        for number in instances_of(store, spec, pool).numbers:
             plugged = store.get(PluggedNic, spec.node_name(pool.name, number))
             assert plugged is not None, f"instance {number} of {pool.name} has no NIC"
             found.append(Member(pool, number, plugged.nic))
@@ -88,8 +95,8 @@ def _plug(site: Site, name: str, subnet: Subnet, count: int, vnet: VNet, spec: C
     if have is not None:
         return have.nic
     addresses = allocate(subnet, count, taken(site.store, vnet.key))
-    forwards = spec.network_plugin == KUBENET  # pods send through it with their own addresses
-    nic = Nic(name, site.mac_of(name), subnet, addresses, ip_forwarding=forwards)
+    # Pods of kubenet send through it with their own addresses.
+    nic = Nic(name, site.mac_of(name), subnet, addresses, ip_forwarding=spec.is_kubenet)
     site.store.put(name, PluggedNic(nic, vnet.key, spec.key))
     return nic
 

@@ -26,9 +26,9 @@ def lab_status(
         "kubectl": str(site.layout.run / "bin/kubectl"),
         "user_kubeconfig": merged["path"] if merged else "",
         "nodes": [
-            {**node.facts(), "cluster": one.spec.name, "pool": one.pools[name][0]}
+            {**node.facts(), "cluster": one.spec.name}
             for one in clusters
-            for name, node in one.nodes.items()
+            for node in one.nodes.values()
         ],
         "components": [_program_facts(one) for one in site.supervisor.running.values()],
     }

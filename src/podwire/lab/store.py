@@ -6,9 +6,6 @@ Whoever wants the lab to be different writes here first. A restarted daemon find
 from __future__ import annotations
 
 import json
-import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,9 +13,9 @@ from typing import Any, TypeVar
 import cattrs
 
 from podwire.cluster.vm_access_settings import VmAccess
+from podwire.lab.database import Database
 from podwire.lab.instances import Instances
 from podwire.model.cluster import ClusterSpec
-from podwire.model.errors import PodwireError
 from podwire.model.vnet import Nic, VNet
 from podwire.vnet.frontend_addresses import Claim
 
@@ -73,34 +70,11 @@ KINDS: dict[type[Any], str] = {
 """What has a type; rows of kind "setting" are free JSON."""
 
 
-class Store:
+class Store(Database):
     """One row per resource: kind, name, JSON body."""
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600)
-        try:
-            self._db = sqlite3.connect(path, isolation_level=None, timeout=5)
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute(_SCHEMA)
-        except sqlite3.Error as error:
-            raise PodwireError(
-                f"the lab's store {path} cannot be used: {error}; `podwire down` removes it"
-            ) from error
-
-    def close(self) -> None:
-        self._db.close()
-
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """All of the writes inside, or none."""
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
-        self._db.execute("COMMIT")
+        super().__init__(path, _SCHEMA, whose="the lab's")
 
     def put(self, name: str, value: Any) -> None:
         """value: of one of the types in KINDS."""

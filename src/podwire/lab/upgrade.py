@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from podwire.lab.bringup import node_steps
 from podwire.lab.building import Builder
 from podwire.lab.cluster import Cluster
-from podwire.lab.instances import Instances
-from podwire.lab.nics import Member, members, put_instances
+from podwire.lab.nics import Member, instances_of, members, pool_row, put_instances
 from podwire.lab.steps import Emit, carry_out, known_needs, one_step
 from podwire.model.errors import InvalidInputError, UnavailableError
 from podwire.model.progress import silent
@@ -58,9 +57,8 @@ class Plan:
     def _forget_surge(self) -> None:
         store = self.cluster.site.store
         for one in self.surge:
-            key = f"{self.cluster.key}/{one.pool.name}"
-            have = store.get(Instances, key) or Instances()
-            store.put(key, have.without((one.number,)))
+            have = instances_of(store, self.cluster.spec, one.pool)
+            store.put(pool_row(self.cluster.spec, one.pool.name), have.without((one.number,)))
 
 
 def plan(cluster: Cluster, pool_name: str, version: str = "") -> Plan:
@@ -78,9 +76,8 @@ def plan(cluster: Cluster, pool_name: str, version: str = "") -> Plan:
             code="K8sVersionNotSupported",
             target="properties.kubernetesVersion",
         )
-    key = f"{cluster.key}/{pool_name}"
     old = tuple(one for one in members(site.store, spec) if one.pool == pool)
-    have = site.store.get(Instances, key) or Instances()
+    have = instances_of(site.store, spec, pool)
     grown = have.grown(pool.surge_nodes)
     with site.store.transaction():
         put_instances(site, spec, pool, grown, cluster.network.vnet)

@@ -12,7 +12,7 @@ from ipaddress import AddressValueError, IPv4Address, IPv4Network, NetmaskValueE
 from itertools import combinations
 
 from podwire.model import ip_modes
-from podwire.model.cluster import KUBENET, ClusterSpec
+from podwire.model.cluster import ClusterSpec
 from podwire.model.errors import InvalidInputError, invalid_parameter
 from podwire.model.ip_modes import Mode, Ranges
 from podwire.model.node_pool import Pool
@@ -121,27 +121,28 @@ def check_cluster(spec: ClusterSpec, vnet: VNet) -> None:
         check_pool(pool)
     service = check_service_cidr(spec.service_cidr, vnet)
     check_dns_service_ip(spec.dns_service_ip, service)
-    if spec.network_plugin == KUBENET:
+    if spec.is_kubenet:
         check_pod_cidr(spec.pod_cidr, vnet, service)
     for ranges, pools in _pools_by_subnet(spec, vnet):
-        check_create(_mode(spec), pools, ranges)
+        check_create(mode_of(spec), pools, ranges)
 
 
 def check_cluster_upgrade(spec: ClusterSpec, vnet: VNet) -> None:
     """All rules for upgrading it: the VNet's subnets of today, and room for the surge node."""
     check_service_cidr(spec.service_cidr, vnet)
     for ranges, pools in _pools_by_subnet(spec, vnet):
-        check_upgrade(_mode(spec), pools, ranges)
+        check_upgrade(mode_of(spec), pools, ranges)
 
 
-def _mode(spec: ClusterSpec) -> Mode:
-    return ip_modes.KUBENET if spec.network_plugin == KUBENET else ip_modes.NODE_SUBNET
+def mode_of(spec: ClusterSpec) -> Mode:
+    """How its pods get their addresses."""
+    return ip_modes.KUBENET if spec.is_kubenet else ip_modes.NODE_SUBNET
 
 
 def _pools_by_subnet(spec: ClusterSpec, vnet: VNet) -> list[tuple[Ranges, list[Pool]]]:
     """Each subnet with the pools that take their addresses from it."""
     names = dict.fromkeys(spec.subnet_of(one) for one in spec.pools)
-    pods = IPv4Network(spec.pod_cidr) if spec.network_plugin == KUBENET else None
+    pods = IPv4Network(spec.pod_cidr) if spec.is_kubenet else None
     return [
         (
             Ranges(vnet.subnet(name), pod_cidr=pods),

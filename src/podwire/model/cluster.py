@@ -77,6 +77,10 @@ class ClusterSpec:
         return f"{prefix}-{zlib.crc32(seed):08x}.hcp.{self.location}.azmk8s.io"
 
     @property
+    def is_kubenet(self) -> bool:
+        return self.network_plugin == KUBENET
+
+    @property
     def node_count(self) -> int:
         return sum(one.count for one in self.pools)
 

@@ -25,19 +25,10 @@ from podwire.cluster.packages import unpack
 from podwire.cluster.pki import Credential, Pki
 from podwire.kernel.netns import NetNamespace
 from podwire.kernel.process import Running, Supervisor
-from podwire.model.cluster import API_PORT, ClusterSpec
+from podwire.model.cluster import API_PORT
 from podwire.model.layout import ClusterLayout, LabLayout
+from tests.unit.cluster.specs import API_ADDRESS, SPEC
 
-SPEC = ClusterSpec(
-    name="azurecni-cluster",
-    resource_group="NetworkLab",
-    location="eastus",
-    vnet="networklab/aksvnet",
-    subnet="azurecni",
-    service_cidr="10.200.0.0/16",
-    dns_service_ip="10.200.0.10",
-)
-API_ADDRESS = "172.31.0.4"
 NODES = {"node-a": "10.220.2.4", "node-b": "10.220.2.35"}
 
 

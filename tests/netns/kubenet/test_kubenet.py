@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 
-from podwire.cluster.kubenet_routes import PodRoute, RouteController
+from podwire.cluster.kubenet_routes import RouteController
+from podwire.model.route_table import NextHop, Route
 
 from .conftest import NIC, NODE, Cluster
 
+HOP = NextHop.VIRTUAL_APPLIANCE
 SNAT = (
     "-A POSTROUTING ! -d 10.100.0.0/16 -m addrtype ! --dst-type LOCAL -m comment --comment "
     '"kubenet: SNAT for outbound traffic from cluster" -j MASQUERADE'
@@ -148,9 +150,9 @@ def test_a_pods_end_frees_its_address(cluster: Cluster, pods: dict[str, str]) ->
 
 
 def test_each_node_has_a_route_and_says_so(cluster: Cluster) -> None:
-    given: list[tuple[PodRoute, ...]] = []
+    given: list[tuple[Route, ...]] = []
 
-    async def apply(routes: tuple[PodRoute, ...]) -> None:
+    async def apply(routes: tuple[Route, ...]) -> None:
         given.append(routes)
 
     second = {
@@ -161,7 +163,7 @@ def test_each_node_has_a_route_and_says_so(cluster: Cluster) -> None:
     }
     controller = RouteController(cluster.admin, apply)
     cluster.run(controller.once())
-    assert given == [(PodRoute(NODE, "10.100.0.0/24", NIC.primary),)]
+    assert given == [(Route(NODE, "10.100.0.0/24", HOP, NIC.primary),)]
     condition = next(
         one
         for one in cluster.get("node", NODE)["status"]["conditions"]
@@ -176,7 +178,7 @@ def test_each_node_has_a_route_and_says_so(cluster: Cluster) -> None:
         return len(given[-1]) == count
 
     until(lambda: routed(2), "the second node's range")
-    assert given[-1][1] == PodRoute("second", "10.100.1.0/24", "10.220.1.5")
+    assert given[-1][1] == Route("second", "10.100.1.0/24", HOP, "10.220.1.5")
     cluster.run(cluster.admin.delete("/api/v1/nodes/second"))
     until(lambda: routed(1), "the second node's end")
     assert given[-1] == given[0]

@@ -8,12 +8,12 @@ import pytest
 
 from podwire.cluster.kubenet_routes import (
     PodRange,
-    PodRoute,
     pod_ranges,
     pod_routes,
     route_table_name,
 )
 from podwire.model.errors import InvalidInputError
+from podwire.model.route_table import NextHop, Route
 
 
 def node(name: str, cidr: str = "", address: str = "") -> dict[str, Any]:
@@ -28,7 +28,10 @@ def node(name: str, cidr: str = "", address: str = "") -> dict[str, Any]:
 
 
 def ranges(count: int) -> list[PodRange]:
-    return [PodRange(f"n{one:03}", f"10.{one}.0.0/24", f"10.220.1.{one}") for one in range(count)]
+    return [
+        PodRange(f"n{one:03}", f"10.100.{one % 256}.0/24", f"10.220.{one // 200}.{4 + one % 200}")
+        for one in range(count)
+    ]
 
 
 def test_each_node_that_has_both_has_a_route() -> None:
@@ -40,8 +43,8 @@ def test_each_node_that_has_both_has_a_route() -> None:
         {"metadata": {"name": "just-registered"}},
     ]
     assert pod_routes(pod_ranges(nodes)) == (
-        PodRoute("a", "10.100.1.0/24", "10.220.1.4"),
-        PodRoute("b", "10.100.0.0/24", "10.220.1.5"),
+        Route("a", "10.100.1.0/24", NextHop.VIRTUAL_APPLIANCE, "10.220.1.4"),
+        Route("b", "10.100.0.0/24", NextHop.VIRTUAL_APPLIANCE, "10.220.1.5"),
     )
 
 

@@ -16,6 +16,7 @@ from podwire.arm.kinds.base import Kind, tagged
 from podwire.arm.kinds.stored import Stored, with_state
 from podwire.arm.operations import Deed
 from podwire.arm.places import region
+from podwire.arm.rules.common import being_deleted
 from podwire.arm.shapes import TAGS, Shape
 from podwire.arm.store import Body, OperationRow, Row
 
@@ -109,12 +110,7 @@ class Groups(Kind):
         if busy is None:
             return
         if busy.action == f"{GROUPS}/delete":
-            raise ArmError(
-                409,
-                "ResourceGroupBeingDeleted",
-                f"The resource group '{ask.target.group}' is in deprovisioning state and cannot "
-                "perform this operation.",
-            )
+            raise being_deleted(ask.target.group)
         if ask.method == "DELETE":
             raise another_operation(busy.id)
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from podwire.arm import ids
 from podwire.arm.errors import ArmError, group_not_found
+from podwire.arm.places import region
 from podwire.arm.rules.fields import at, text
-from podwire.arm.rules.names import REGIONS, check_name, check_tags, region
+from podwire.arm.rules.names import REGIONS, check_name, check_tags
 from podwire.arm.rules.world import Body, World
 
 _TRACKED = frozenset(

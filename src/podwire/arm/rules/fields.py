@@ -44,19 +44,11 @@ def number(body: Body, path: str) -> int | None:
 
 
 def strings(body: Body, path: str) -> list[str]:
-    value = _list(body, path)
-    for one in value:
-        if not isinstance(one, str):
-            raise not_parsed(one, "string", path)
-    return value
+    return _list(body, path, str, "string")
 
 
 def objects(body: Body, path: str) -> list[Body]:
-    value = _list(body, path)
-    for one in value:
-        if not isinstance(one, Mapping):
-            raise not_parsed(one, "object", path)
-    return value
+    return _list(body, path, Mapping, "object")
 
 
 def properties(body: Body) -> Body:
@@ -107,10 +99,14 @@ def same(one: str, other: str) -> bool:
     return one.rstrip("/").lower() == other.rstrip("/").lower()
 
 
-def _list(body: Body, path: str) -> list[Any]:
+def _list(body: Body, path: str, of: type, kind: str) -> list[Any]:
+    """of, kind: what each must be, and what Azure calls that."""
     value = at(body, path)
     if value is None:
         return []
     if not isinstance(value, list | tuple):
         raise not_parsed(value, "array", path)
+    for one in value:
+        if not isinstance(one, of):
+            raise not_parsed(one, kind, path)
     return list(value)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from podwire.arm import ids
 from podwire.arm.errors import ArmError
+from podwire.arm.places import region
 from podwire.arm.rules.common import being_deleted, location_required
 from podwire.arm.rules.fields import same, text
-from podwire.arm.rules.names import REGIONS, check_group_name, check_tags, region
+from podwire.arm.rules.names import REGIONS, check_group_name, check_tags
 from podwire.arm.rules.world import Body, World
 
 _CLUSTERS = "microsoft.containerservice/managedclusters"

@@ -33,11 +33,6 @@ _NAME = re.compile(r"\w([\w.-]*\w)?", re.ASCII)
 _GROUP_WRONG = re.compile(r"[^\w.()-]")
 
 
-def region(text: str) -> str:
-    """As ARM compares it: "East US" is eastus."""
-    return text.replace(" ", "").lower()
-
-
 def check_name(kind: str, resource_id: str) -> None:
     """kind: lower case. Raises what its resource provider says of a wrong name."""
     name = ids.parse(resource_id).name

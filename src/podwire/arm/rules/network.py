@@ -19,7 +19,6 @@ from podwire.model.aks_rules import check_vnet
 from podwire.model.vnet import Subnet, VNet
 
 SUBNETS = "microsoft.network/virtualnetworks/subnets"
-VNET_KIND = "Microsoft.Network/virtualNetworks"
 
 
 def check_put(vnet_id: str, old: Body | None, new: Body, world: World) -> None:

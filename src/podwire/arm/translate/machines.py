@@ -13,7 +13,7 @@ from podwire.arm.ids import group_id, resource_id
 from podwire.arm.store import Body
 from podwire.arm.translate.cluster import CLUSTERS, identity
 from podwire.arm.translate.vnet import VNETS
-from podwire.model.cluster import KUBENET, ClusterSpec
+from podwire.model.cluster import ClusterSpec
 from podwire.model.node_pool import Pool
 from podwire.model.vnet import Nic, VNet
 
@@ -119,7 +119,7 @@ def scale_set_body(names: Names, pool: Pool, extensions: Sequence[Body]) -> Body
 
 def _nic_configuration(names: Names, pool: Pool) -> Body:
     """A primary configuration, and one for each pod when pods have the subnet's addresses."""
-    kubenet = names.spec.network_plugin == KUBENET
+    kubenet = names.spec.is_kubenet
     count = 1 if kubenet else 1 + pool.max_pods
     subnet = {"id": names.subnet(pool)}
     return {
