@@ -75,6 +75,37 @@ def test_observe_fills_in_the_macs(node: Node) -> None:
     assert (seen.mac, seen.peer_mac) == (port.mac, pod.network.mac)
 
 
+class Vanishing(dict[str, NetNamespace]):
+    """Places where a link is deleted just before its second object is looked at."""
+
+    link, asked = "", 0
+
+    def __contains__(self, place: object) -> bool:
+        self.asked += 1
+        if self.asked == 4:  # the first object asks thrice, and its index is known from then on
+            run(self["a"], "ip", "link", "delete", self.link)
+        return super().__contains__(place)
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        Address("a", "veth1", "10.1.0.2/24"),
+        Route("a", "10.2.0.0/16", "veth1"),
+        Neighbour("a", "veth1", "10.1.0.9", "02:00:00:00:00:09"),
+    ],
+    ids=lambda one: type(one).__name__,
+)
+def test_what_goes_away_while_it_is_looked_at_is_not_there(
+    places: dict[str, NetNamespace], second: KernelObject
+) -> None:
+    first = Address("a", "veth1", "10.1.0.1/24")
+    wire.realise(Wiring.of([Veth("a", "veth1", "b", "veth2"), first, second]), places)
+    vanishing = Vanishing(places)
+    vanishing.link = "veth1"
+    assert wire.observe(Wiring.of([first, second]), vanishing).objects == (first,)
+
+
 def test_unwire_leaves_nothing(node: Node) -> None:
     before = state_of(node.namespace)
     pod = node.new_pod()

@@ -15,7 +15,7 @@ from podwire.kernel.netns import NetNamespace
 from podwire.kernel.wire import addressing, filtering, links, policy, proxies
 from podwire.kernel.wire.batch import Batch
 from podwire.kernel.wire.deletion import Deletion
-from podwire.kernel.wire.session import Session
+from podwire.kernel.wire.session import MISSING, Session
 from podwire.model.errors import KernelError
 from podwire.model.wiring import (
     Address,
@@ -196,10 +196,20 @@ def observe(wanted: Wiring, places: Mapping[str, NetNamespace]) -> Wiring:
     Compare with `model.wiring.diff`. Raises KernelError when the kernel cannot be asked.
     """
     with Session(places) as session:
-        seen = (
-            _HANDS[type(one)].see(session, one) for one in wanted if session.has_place(one.place)
-        )
+        seen = (_see(session, one) for one in wanted if session.has_place(one.place))
         return Wiring.of(one for one in seen if one is not None)
+
+
+def _see(session: Session, one: KernelObject) -> KernelObject | None:
+    """None also when it, or its link, goes away while it is looked at: another call's DEL."""
+    for _ in range(2):  # it may be there under another index than the one that was known
+        try:
+            return _HANDS[type(one)].see(session, one)
+        except KernelError as error:
+            if error.errno not in MISSING:
+                raise
+            session.forget_all()
+    return None
 
 
 def describe(one: KernelObject) -> str:
