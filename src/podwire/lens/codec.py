@@ -1,0 +1,55 @@
+"""A snapshot as JSON and back. The form is versioned: `snapshot.VERSION`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import cattrs
+from cattrs.errors import BaseValidationError
+from cattrs.gen import make_dict_unstructure_fn
+
+from podwire.lens.snapshot import VERSION, Snapshot
+from podwire.model.errors import InvalidInputError
+
+_converter = cattrs.Converter()
+_converter.register_unstructure_hook_factory(
+    lambda kind: hasattr(kind, "__dataclass_fields__"),
+    lambda kind: make_dict_unstructure_fn(kind, _converter, _cattrs_omit_if_default=True),
+)
+
+
+def to_json(snapshot: Snapshot) -> str:
+    """What has its default value is left out, but the version."""
+    raw = {"version": snapshot.version, **_converter.unstructure(snapshot)}
+    return json.dumps(raw, separators=(",", ":"))
+
+
+def from_json(text: str | bytes, source: str = "the snapshot") -> Snapshot:
+    """Raises InvalidInputError that names `source` when it is none, or of another version."""
+    try:
+        raw: Any = json.loads(text)
+    except ValueError as error:
+        raise InvalidInputError(f"{source} is no JSON: {error}") from error
+    version = raw.get("version") if isinstance(raw, Mapping) else None
+    if version != VERSION:
+        raise InvalidInputError(
+            f"{source} is no snapshot of version {VERSION} (its version: {version!r}); "
+            "make one with `podwire snapshot` of this release"
+        )
+    try:
+        return _converter.structure(raw, Snapshot)
+    except BaseValidationError as error:
+        said = "; ".join(cattrs.transform_error(error)[:3])
+        raise InvalidInputError(f"{source} is no whole snapshot: {said}") from error
+
+
+def load(path: Path) -> Snapshot:
+    """Raises InvalidInputError."""
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        raise InvalidInputError(f"cannot read the snapshot {path}: {error.strerror}") from error
+    return from_json(text, str(path))
