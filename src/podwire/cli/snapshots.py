@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import os
 import shutil
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -77,7 +78,7 @@ def take(source: Source) -> Snapshot:
     Needs root, but for a file. Raises InvalidInputError, DaemonError for a lab that does not run.
     """
     if source.file == "-":
-        return codec.from_json(click.get_binary_stream("stdin").read(), "stdin")
+        return codec.from_json(sys.stdin.buffer.read(), "stdin")
     if source.file:
         return codec.load(Path(source.file))
     check_root()

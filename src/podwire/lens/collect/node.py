@@ -62,12 +62,9 @@ def read_node(door: Door, host: NetNamespace, machine: Machine) -> NodeSeen:
         cluster=door.cluster,
         facts=within.facts,
     )
-    more = {**within.unread, **reading.unread}
-    own = replace(
-        with_filters(seen.space, filters.result()),
-        resolv_conf=within.resolv_conf,
-    )
-    own = replace(own, unread={**own.unread, **more})
+    own = with_filters(seen.space, filters.result())
+    unread = {**own.unread, **within.unread, **reading.unread}
+    own = replace(own, resolv_conf=within.resolv_conf, unread=unread)
     nameless = frozenset(one.space.id for one in spaces if one.space.id.startswith("space/"))
     return NodeSeen(node, (replace(seen, space=own), *spaces), nameless)
 
