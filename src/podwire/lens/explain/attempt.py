@@ -123,7 +123,7 @@ def _unmatched(walk: Walk, back: End, expected: Tuple) -> Culprit:
     came = f"{back.skb.src}:{back.skb.sport}"
     text = (
         f"{back.stack.label} asked {expected[0]}:{expected[1]}, and {came} answers: the "
-        f"answer does not pass {node.label}, which had translated the question and not masqueraded it"
+        f"answer does not pass {node.label}, which translated the question and did not masquerade"
     )
     return culprit(
         *(walk.world, "masquerade-missing", text, "iptables nat", node),

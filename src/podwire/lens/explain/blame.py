@@ -57,10 +57,11 @@ def no_route(world: World, stack: Stack, skb: Skb) -> Culprit:
     )
 
 
-def lost_pod(world: World, stack: Stack, address: str, place: str) -> Culprit | None:
+def lost_pod(world: World, address: str, place: str) -> Culprit | None:
     """Why the pod that should have the address is not reached from its own node's stack."""
     far = world.stack(world.meant(address))
-    if far is None or far.space.kind != "pod" or far.node is None or far.node.space != stack.id:
+    stack = world.stack(far.node.space) if far and far.node else None
+    if far is None or stack is None or far.space.kind != "pod":
         return None
     host = next((one for one in stack.space.links if one.peer and one.peer[0] == far.id), None)
     if host is None:
@@ -134,7 +135,7 @@ def link_down(world: World, stack: Stack, link: Link) -> Culprit:
 def unanswered(trail: Trail, stack: Stack, link: str, ip: str, inner: Culprit | None) -> Culprit:
     """Nobody answers ARP. inner: why the question, or the answer, did not arrive."""
     world = trail.world
-    if found := lost_pod(world, stack, ip, "neighbour"):
+    if found := lost_pod(world, ip, "neighbour"):
         return found
     specific = inner is not None and inner.fault not in ("neighbour-unresolved", "mac-mismatch")
     if inner is not None and specific:
@@ -200,6 +201,8 @@ def wrong_mac(trail: Trail, stack: Stack, link: Link, skb: Skb, rules: Ruleset |
         bridge = pod_bridge(stack)
         if bridge and link.peer and link.peer[0].startswith("pod/") and not link.master:
             return not_enslaved(world, stack, link, bridge, "link")
+    if found := _wrong_port(world, skb):
+        return found
     by = skb.dmac_by
     believed = _believed(world, stack, skb.arp.target_ip if skb.arp else skb.dst, rules)
     if by is not None and (link.mac in believed.values() or not believed):
@@ -212,6 +215,28 @@ def wrong_mac(trail: Trail, stack: Stack, link: Link, skb: Skb, rules: Ruleset |
         entry=Entry("link", f"{link.name} link/ether {link.mac}", stack.link_object(link.name)),
         show=f"ip link show {link.name}",
         mend=f"ip link set {link.name} address {skb.dmac}",
+    )
+
+
+def _wrong_port(world: World, skb: Skb) -> Culprit | None:
+    """When the bridge's forwarding entry named another port than the MAC's own."""
+    entry = skb.fdb_by
+    sender = world.stack(entry.object.split(" ")[1]) if entry else None
+    if entry is None or sender is None:
+        return None
+    port = entry.object.split(" ")[-1]
+    bridge = sender.links[port].master
+    right = [near.name for near, _, far in world.far_ends(sender, bridge) if far.mac == skb.dmac]
+    if not right or port in right:
+        return None
+    return culprit(
+        *(world, "fdb-wrong"),
+        f"{bridge} of {sender.label} sends what is for {skb.dmac} to {port}, not to {right[0]}",
+        *("bridge port", sender),
+        thing=entry.object,
+        entry=entry,
+        show=f"bridge fdb show br {bridge}",
+        mend=f"bridge fdb replace {skb.dmac} dev {right[0]} master dynamic",
     )
 
 
@@ -304,8 +329,8 @@ def missing_table(world: World, node: Stack, rules: Ruleset, place: str) -> Culp
         return None
     return culprit(
         *(world, "nft-table-missing"),
-        f"{node.label} has no table {TABLE_FAMILY} {TABLE_NAME}, or one without rules: pods' frames "
-        "leave with MACs that the fabric does not know",
+        f"{node.label} has no table {TABLE_FAMILY} {TABLE_NAME}, or one without rules: pods' "
+        "frames leave with MACs that the fabric does not know",
         *(place, node),
         show=f"nft list table {TABLE_FAMILY} {TABLE_NAME}",
         mend="",  # the next pod that starts on the node brings it back

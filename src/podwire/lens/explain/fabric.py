@@ -86,10 +86,30 @@ class Fabric:
         thing = f"nic {nic.name}"
         if skb.smac != nic.mac or (skb.arp and skb.arp.sender_mac != nic.mac):
             return self._foreign_mac(skb, mine)
+        if found := self._unmasked(skb, mine):
+            return self._trail.end("dropped", self._stack, skb, found)
         entry = Entry("nic", f"NIC {nic.name} has {', '.join(nic.addresses[:6])}", thing)
         text = f"the fabric drops what has the source {source}: NIC {nic.name} has not this address"
         fault = "spoofed-source"
         return self._drop(fault, text, "fabric anti-spoofing", skb, thing=thing, entry=entry)
+
+    def _unmasked(self, skb: Skb, mine: Plugged) -> Culprit | None:
+        """When the node sent somebody else's packet on, to a service's backend."""
+        node = self._world.snapshot.node(mine.node)
+        stack = self._world.stack(node.space) if node else None
+        flows = self._trail.flows.get(stack.id, ()) if stack else ()
+        if stack is None or not any(
+            one.translated_destination and one.final[0] == skb.src for one in flows
+        ):
+            return None
+        text = (
+            f"{stack.label} sends a service's packet on to {skb.dst} with its source {skb.src}"
+            f", which NIC {mine.nic.name} has not: the fabric drops it"
+        )
+        return culprit(
+            *(self._world, "masquerade-missing", text, "iptables nat", stack),
+            show="iptables -t nat -S KUBE-POSTROUTING",
+        )
 
     def _foreign_mac(self, skb: Skb, mine: Plugged) -> End:
         node = self._world.snapshot.node(mine.node)
@@ -129,6 +149,10 @@ class Fabric:
         if hop == NextHop.VIRTUAL_APPLIANCE:
             return self._appliance(skb, vnet, mine, taken, entry)
         if hop in (NextHop.NONE, NextHop.GATEWAY):
+            if self._world.service_at(skb.dst) is not None:
+                return self._unserved(skb, f"the route {entry.text} leads nowhere")
+            if not taken.name:
+                return self._unowned(skb)
             text = f"the route {entry.text} leads nowhere"
             return self._drop("udr-nowhere", text, "fabric route", skb, entry=entry, blamed=entry)
         if hop == NextHop.PEERING:

@@ -170,7 +170,7 @@ class Frames(ABC):
             return blocked
         if port.name == arrived and not port.hairpin:
             return self._no_hairpin(skb, stack, port)
-        skb.physout, skb.oif = port.name, bridge.name
+        skb.physout, skb.oif, skb.fdb_by = port.name, bridge.name, entry
         if ended := self.hooks.bridge(stack, "forward", skb):
             return ended
         filtered = skb.arp is None and self._calls_iptables(stack)
@@ -197,7 +197,7 @@ class Frames(ABC):
         port = way.ports[0]
         if blocked := self._blocked(skb, stack, port):
             return blocked
-        skb.physout = port.name
+        skb.physout, skb.fdb_by = port.name, way.entry
         for hook in ("output", "postrouting"):
             if ended := self.hooks.bridge(stack, hook, skb):
                 return ended
@@ -258,7 +258,7 @@ class Frames(ABC):
 
     def _nowhere(self, skb: Skb, stack: Stack, bridge: Link) -> End:
         address = skb.arp.target_ip if skb.arp else skb.dst
-        found = blame.lost_pod(self.world, stack, address, "bridge") or culprit(
+        found = blame.lost_pod(self.world, address, "bridge") or culprit(
             *(self.world, "neighbour-unresolved"),
             f"no port of {bridge.name} on {stack.label} leads to {address} ({skb.dmac})",
             *("bridge", stack),

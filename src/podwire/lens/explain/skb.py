@@ -79,6 +79,8 @@ class Skb:
     arp: Arp | None = None
     dmac_by: Entry | None = None
     """What said that dmac is the next hop's."""
+    fdb_by: Entry | None = None
+    """The forwarding entry of the last bridge."""
     route_by: Entry | None = None
     """The route that brought it to where it is."""
 

@@ -225,7 +225,7 @@ class Walk(Frames):
 
     def _no_way(self, skb: Skb, stack: Stack, found: Found) -> End:
         if found.kind == "none":
-            lost = blame.lost_pod(self.world, stack, skb.dst, "node route")
+            lost = blame.lost_pod(self.world, skb.dst, "node route")
             who = lost or blame.no_route(self.world, stack, skb)
             return self.trail.end("refused", stack, skb, who)
         text = f"{stack.label} throws packets to {skb.dst} away: {found.text}"
@@ -246,7 +246,7 @@ class Walk(Frames):
         return self.trail.end("dropped", stack, skb, who)
 
     def _loops(self, skb: Skb, stack: Stack, found: Found) -> End:
-        lost = blame.lost_pod(self.world, stack, skb.dst, "node route")
+        lost = blame.lost_pod(self.world, skb.dst, "node route")
         text = f"packets to {skb.dst} come back to {stack.label} until their TTL ends"
         entry = self._route_entry(stack, found, skb)
         who = lost or culprit(
