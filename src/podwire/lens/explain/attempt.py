@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv4Network
+from itertools import pairwise
 
 from podwire.lens.explain import blame
 from podwire.lens.explain.faults import culprit
@@ -148,11 +149,12 @@ def _suspects(walk: Walk, result: Attempt, sent: Tuple, there: End) -> list[Culp
 
 def _unwanted_masquerade(walk: Walk, result: Attempt) -> Culprit | None:
     """A pod's own address is hidden from the VNet, and not for a service's sake."""
-    for hop in result.hops:
-        hides = "(masquerade)" in hop.text or "(snat)" in hop.text
+    for before, hop in pairwise(result.hops):
+        hides = before.packet.src != hop.packet.src and before.packet.src in walk.world.owners
         if not hides or hop.entry is None or "KUBE-POSTROUTING" in hop.entry.text:
             continue
-        if hop.space.startswith("node/") and _is_inside(walk.world, hop.packet.dst):
+        routed = "kubenet: SNAT" in hop.entry.text  # hides pods from all but pods, on purpose
+        if hop.space.startswith("node/") and _is_inside(walk.world, hop.packet.dst, pods=routed):
             stack = walk.world.stack(hop.space)
             assert stack is not None
             text = (
@@ -168,8 +170,10 @@ def _unwanted_masquerade(walk: Walk, result: Attempt) -> Culprit | None:
     return None
 
 
-def _is_inside(world: World, address: str) -> bool:
-    prefixes = [one for vnet in world.snapshot.vnets for one in vnet.vnet.prefixes]
+def _is_inside(world: World, address: str, *, pods: bool) -> bool:
+    """Of the VNet or a pod's; pods: a pod's alone."""
+    vnets = () if pods else world.snapshot.vnets
+    prefixes = [one for vnet in vnets for one in vnet.vnet.prefixes]
     prefixes += [one.pod_cidr for one in world.snapshot.clusters if one.pod_cidr]
     if any(IPv4Address(address) in IPv4Network(one) for one in prefixes):
         return True

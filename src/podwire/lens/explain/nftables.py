@@ -15,11 +15,13 @@ from podwire.lens.explain.iptables import ACCEPT, DROP, REJECT, Nat
 from podwire.lens.explain.iptrules import NotUnderstoodError
 from podwire.lens.explain.nftexpr import AbsentError, Context, Sets, Value
 from podwire.lens.explain.nfttext import expression, rule_text
+from podwire.lens.explain.routing import within
 from podwire.lens.explain.skb import Skb
 from podwire.lens.explain.world import Stack
 
 _NOTHING = {"counter", "log", "limit", "comment", "quota", "set", "flow", "notrack", "last"}
 _RETURN = "return"
+_DEDUP = "KUBE-DEDUP"
 _DEEPEST = 16
 
 
@@ -115,6 +117,8 @@ class NftRun:
         if depth > _DEEPEST:
             self.out.notes.append(f"not understood: chains nested deeper than {_DEEPEST}")
             return False
+        if name == _DEDUP:
+            return self._deduplicates()
         for rule in self._rules.rules.get((base.family, base.table, name), ()):
             ended = self._rule(rule, depth)
             if ended == _RETURN:
@@ -122,6 +126,23 @@ class NftRun:
             if ended:
                 return True
         return False
+
+    def _deduplicates(self) -> bool:
+        """Kubenet's chain: nft's JSON does not show what its ebtables rules match.
+
+        What the bridge itself sends with its own MAC and a pod's source is a second copy.
+        Source: kubernetes 1.20 pkg/kubelet/dockershim/network/kubenet/kubenet_linux.go.
+        """
+        skb, stack = self._skb, self._context.stack
+        bridge = stack.links.get(skb.oif)
+        own = [one.cidr for one in stack.space.addresses if one.link == skb.oif]
+        copied = skb.arp is None and bridge is not None and skb.smac == bridge.mac
+        if not copied or skb.src in stack.local:
+            return False
+        if not any(":" not in one and within(skb.src, one) for one in own):
+            return False
+        self.out.verdict, self.out.rule = DROP, f"{_DEDUP}: a second copy of {skb.src}'s"
+        return True
 
     def _rule(self, rule: Mapping[str, Any], depth: int) -> str:
         """ "" to go on, _RETURN, or that it decided."""
