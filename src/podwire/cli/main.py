@@ -14,6 +14,7 @@ from podwire.cli import (
     down,
     env,
     events,
+    explain,
     ipam,
     node,
     plan,
@@ -36,6 +37,7 @@ def cli() -> None:
     podwire node shell N  a root shell on a node: brctl, route, nsenter, docker, crictl
     podwire down          removes all of it
     podwire snapshot      all that decides on packets, as one JSON document
+    podwire explain A B   the way of a packet from A to B, and who is to blame when it fails
     podwire plan          how many addresses a cluster takes, and what AKS would refuse
     """
 
@@ -50,6 +52,7 @@ for command in (
     env.env,
     plan.plan,
     snapshot.snapshot,
+    explain.explain,
 ):
     cli.add_command(command)
 for command in cni_mode.COMMANDS:

@@ -502,6 +502,14 @@ CASES = (
         *("client-1", "svc/web", "service-not-programmed", "service default/web"),
     ),
     Case(
+        *("no such port", "bridge", lambda seen: seen),
+        *("client-1", f"{build.WEB_IP}:81", "service-no-port", "service default/web"),
+    ),
+    Case(
+        *("a service answers no ping", "bridge", lambda seen: seen),
+        *("client-1", "svc/web", "service-no-port", "service default/web", "icmp"),
+    ),
+    Case(
         *("bridged packets unseen", "bridge"),
         _sysctl("node/n1", **{"net__bridge__bridge-nf-call-iptables": "0"}),
         *("client-1", "svc/web", "bridge-nf-off", "space node/n1"),

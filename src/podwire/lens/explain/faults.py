@@ -46,6 +46,7 @@ FAULTS: Mapping[str, str] = {
     "reply-unmatched": "the answer does not come from where the question went",
     "bridge-nf-off": "bridged packets do not pass iptables, so that services do not work",
     "service-not-programmed": "a node has no rules for a service",
+    "service-no-port": "a service has no such port",
     "service-no-endpoints": "a service has no endpoint that is ready",
     "endpoint-stale": "a service's rules lead to an endpoint that is gone",
     "no-listener": "nothing listens at the destination",

@@ -56,7 +56,8 @@ class NftOutcome:
     @property
     def text(self) -> str:
         where = f"{self.chain.family} {self.chain.table} {self.chain.name}"
-        return f"{where}: {self.rule or f'policy {self.chain.policy}'}"
+        done = self.rule or (self.changed[-1] if self.changed else "")
+        return f"{where}: {done or f'policy {self.chain.policy}'}"
 
 
 class Ruleset:

@@ -59,7 +59,7 @@ class Trail:
         if not self.quiet and culprit is not None:
             notes = (culprit.mend,) if culprit.mend else ()
             hop = Hop(
-                *(culprit.place, stack.id, culprit.text, skb.packet(), "", ""),
+                *(culprit.place, culprit.space, culprit.text, skb.packet(), "", ""),
                 *(culprit.entry, verdict, notes),
             )
             self.hops.append(hop)

@@ -104,6 +104,8 @@ class Walk(Frames):
                 show=f"sysctl {name}",
                 mend=f"sysctl -w {name}=1",
             )
+        if found := self._no_port(service, skb, stack):
+            return found
         if not any(one.ready for one in service.endpoints):
             return culprit(
                 *(self.world, "service-no-endpoints"),
@@ -119,6 +121,21 @@ class Walk(Frames):
             *("iptables nat", stack),
             thing=thing,
             show=f"iptables-save -t nat | grep {skb.dst}/32",
+        )
+
+    def _no_port(self, service: Service, skb: Skb, stack: Stack) -> Culprit | None:
+        wanted = (skb.protocol, skb.dport)
+        if skb.protocol != "icmp" and any(
+            (one.protocol.lower(), one.port) == wanted for one in service.ports
+        ):
+            return None
+        have = ", ".join(f"{one.port}/{one.protocol.lower()}" for one in service.ports)
+        text = f"service {service.key} has no {skb.protocol} port {skb.dport}; it has {have}"
+        if skb.protocol == "icmp":
+            text = f"service {service.key} answers no ICMP: its address is only in rules for {have}"
+        return culprit(
+            *(self.world, "service-no-port", text, "iptables nat", stack),
+            thing=f"service {service.key}",
         )
 
     def fabric_receive(self, skb: Skb, stack: Stack, link: str) -> End:
