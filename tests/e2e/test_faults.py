@@ -1,0 +1,161 @@
+"""Planted faults, one after the other, on a lab that is up: explain names the culprit of each.
+
+Each is first shown to be real: the connection that worked does not while it is planted, and does
+again when it is mended. Explain sees nothing but a snapshot of that moment.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import pytest
+
+from podwire.cli.snapshots import lab_site
+from podwire.kernel.netns import NetNamespace
+from podwire.lab import control
+from podwire.lens import names
+from podwire.lens.collect import collect
+from podwire.lens.explain import explain
+from podwire.lens.explain.values import Explanation
+from podwire.lens.snapshot import Snapshot
+from podwire.model.layout import LabLayout
+from tests.e2e.faults import Fault, faults
+from tests.e2e.harness import LabHarness, run, wait_for
+
+_POD = """\
+apiVersion: v1
+kind: Pod
+metadata: {{name: {name}, labels: {{pod: {name}}}}}
+spec:
+  nodeName: {node}
+  terminationGracePeriodSeconds: 0
+  containers: [{{name: nginx, image: nginx, ports: [{{containerPort: 80}}]}}]
+---
+"""
+_SERVICE = """\
+apiVersion: v1
+kind: Service
+metadata: {{name: {name}}}
+spec: {{selector: {{pod: {pod}}}, ports: [{{port: 80}}]}}
+---
+"""
+_SERVICES = {"one": "c", "self": "a", "local": "b", "empty": "nobody"}
+
+
+@dataclass
+class Bed:
+    """values: what commands, sources and targets name in braces."""
+
+    lab: LabHarness
+    values: dict[str, str]
+    pids: dict[str, int]
+
+    @cached_property
+    def layout(self) -> LabLayout:
+        return LabLayout(self.lab.name)
+
+    def run(self, line: str) -> None:
+        """A command of a fault, where it says."""
+        where, _, text = line.format(**self.values).partition(": ")
+        inside = {"n0": ("n0", "-n"), "n1": ("n1", "-n")}
+        if where in inside:
+            run("nsenter", "-t", str(self.pids[where]), "-a", "/bin/bash", "-c", text)
+        else:
+            run("nsenter", f"--net={self.values[f'netns_{where}']}", "/bin/bash", "-c", text)
+
+    def snapshot(self) -> Snapshot:
+        return collect(lab_site(control.ask(self.layout, op="facts")))
+
+    def explained(self, fault: Fault) -> Explanation:
+        seen = self.snapshot()
+        source = names.source(seen, fault.source.format(**self.values))
+        target = names.target(seen, fault.target.format(**self.values), fault.protocol)
+        return explain(seen, source, target, protocol=fault.protocol, size=fault.size)
+
+    def connects(self, fault: Fault) -> bool:
+        """Whether a real connection can be made, as the fault's source would."""
+        source, target = (one.format(**self.values) for one in (fault.source, fault.target))
+        name, _, port = target.rpartition(":")
+        address = self.values.get(name, name)
+        with NetNamespace.open(self.values[source]) as place, place.entered():
+            try:
+                socket.create_connection((address, int(port)), 1.0).close()
+            except OSError:
+                return False
+        return True
+
+
+@pytest.fixture(scope="module")
+def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
+    lab = LabHarness("faults", tmp_path_factory.mktemp("home"))
+    try:
+        lab.podwire("up", "--nodes", "2", "--no-workload")
+        yield _made(lab, tmp_path_factory.mktemp("bed"))
+    finally:
+        lab.podwire("down")
+
+
+def _made(lab: LabHarness, directory) -> Bed:
+    nodes = lab.nodes()
+    text = "".join(_POD.format(name=one, node=nodes[one == "c"]) for one in "abc")
+    text += "".join(_SERVICE.format(name=one, pod=pod) for one, pod in _SERVICES.items())
+    manifest = directory / "bed.yaml"
+    manifest.write_text(text)
+    lab.kubectl("apply", "-f", str(manifest))
+    lab.kubectl("wait", "--for=condition=Ready", "pod/a", "pod/b", "pod/c", "--timeout=120s")
+    pids = {f"n{number}": one["pid"] for number, one in enumerate(lab.status()["nodes"])}
+    made = Bed(lab, {"node_0": nodes[0], nodes[0]: f"/proc/{pids['n0']}/ns/net"}, pids)
+    seen = made.snapshot()
+    for node in seen.nodes:
+        number = nodes.index(node.name)
+        for lease in node.attachments.leases:
+            one, path = lease.pod_name, _path(pids[f"n{number}"], lease.netns)
+            if lease.pod_namespace != "default":
+                continue
+            made.values |= {f"pod_{one}": f"default/{one}", f"default/{one}": path}
+            made.values |= {f"netns_{one}": path, f"ip_{one}": lease.address}
+            made.values |= {f"mac_{one}": lease.mac, f"azv_{one}": lease.host_link}
+    for cluster in seen.clusters:
+        for service in cluster.services:
+            made.values[f"svc/{service.key}"] = service.cluster_ip
+    made.values["ip_svc"] = made.values["svc/default/one"]
+    ids = lab.on_node(nodes[0], "crictl ps -q --label io.kubernetes.pod.name=a").split()
+    made.values["resolv_a"] = lab.on_node(
+        nodes[0], f"crictl inspect {ids[0]} | grep -o '/[^\"]*resolv.conf' | head -1"
+    ).strip()
+    wait_for(
+        "services", lambda: made.connects(Fault("", (), (), (), "", target="svc/default/one:80"))
+    )
+    return made
+
+
+def _path(pid: int, netns: str) -> str:
+    """As it is seen from here; an absolute symlink of the node's would lead elsewhere."""
+    return f"/proc/{pid}/root{netns.replace('/var/run/', '/run/')}"
+
+
+@pytest.mark.parametrize("fault", list(faults()), ids=lambda one: one.name)
+def test_the_culprit_is_named(bed: Bed, fault: Fault) -> None:
+    healthy = bool(fault.plant)
+    if healthy:
+        assert bed.explained(fault).verdict == "delivered"
+        assert bed.connects(fault) or not fault.broken
+    try:
+        for line in fault.plant:
+            bed.run(line)
+        if fault.broken:
+            assert not bed.connects(fault), "it is no fault: the connection works"
+        said = bed.explained(fault)
+    finally:
+        for line in fault.mend:
+            bed.run(line)
+    found = said.culprit or next(iter(said.suspects), None)
+    assert found is not None, said
+    assert found.fault in fault.culprits, found
+    blamed = fault.blamed.format(**bed.values)
+    assert blamed in f"{found.object} {found.text} {found.entry}", found
+    if healthy and fault.broken:
+        wait_for("the connection after mending", lambda: bed.connects(fault), 10)
