@@ -80,11 +80,10 @@ def _of_the_pod() -> Iterator[Fault]:
     )
     yield Fault(
         "the pod's neighbour has another MAC",
-        ("a: ip neigh replace {ip_b} lladdr 02:00:00:00:00:96 dev eth0 nud permanent",),
-        ("a: ip neigh del {ip_b} dev eth0",),
+        ("a: ip neigh replace {ip_c} lladdr 02:00:00:00:00:96 dev eth0 nud permanent",),
+        ("a: ip neigh del {ip_c} dev eth0",),
         ("neighbour-wrong-mac",),
-        "{ip_b}",
-        target="{ip_b}:80",
+        "{ip_c}",
     )
     yield Fault(
         "the pod's link has another MAC",

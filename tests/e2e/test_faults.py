@@ -124,7 +124,7 @@ def _made(lab: LabHarness, directory) -> Bed:
     made.values["ip_svc"] = made.values["svc/default/one"]
     ids = lab.on_node(nodes[0], "crictl ps -q --label io.kubernetes.pod.name=a").split()
     made.values["resolv_a"] = lab.on_node(
-        nodes[0], f"crictl inspect {ids[0]} | grep -o '/[^\"]*resolv.conf' | head -1"
+        nodes[0], f"crictl inspect {ids[0]} | grep -o '/var/[^\"]*resolv.conf' | head -1"
     ).strip()
     wait_for(
         "services", lambda: made.connects(Fault("", (), (), (), "", target="svc/default/one:80"))
