@@ -1,9 +1,10 @@
 """Faults that are planted into a running lab: how, how they are mended, and whom to blame.
 
 Each is a real change of the kernel, of Kubernetes or of the VNet, which stops one connection. The
-commands are shell lines with the values of `Scene` in braces; a line is for node 0 (`n0:`), node 1
-(`n1:`), the namespace of pod a or c (`a:`, `c:`), the fabric (`fabric:`) or the reader's own shell
-(`here:`). Pod a is on node 0, b beside it, c on node 1.
+commands are shell lines with the values of the bed in braces; a line is for node 0 (`n0:`), node 1
+(`n1:`), the namespace of pod a, b or c (`a:`, ...) or the endpoint (`nsg: PORT` and `udr: PREFIX HOP
+[ADDRESS]` put one rule or route on the nodes' subnet, `open:` takes both away). Pod a is on node 0, b beside
+it, c on node 1.
 """
 
 from __future__ import annotations
@@ -52,6 +53,7 @@ def faults() -> Iterator[Fault]:
     yield from _of_the_node()
     yield from _of_rules()
     yield from _of_services()
+    yield from _of_the_vnet()
 
 
 def _of_the_pod() -> Iterator[Fault]:
@@ -343,4 +345,28 @@ def _of_services() -> Iterator[Fault]:
         "10.220.2.249",
         target="one.default.svc.cluster.local:80",
         broken=False,
+    )
+
+
+def _of_the_vnet() -> Iterator[Fault]:
+    yield Fault(
+        "a security group denies the port",
+        ("nsg: 80",),
+        ("open:",),
+        ("nsg-deny",),
+        "closed",
+    )
+    yield Fault(
+        "a route leads nowhere",
+        ("udr: {ip_c}/32 None",),
+        ("open:",),
+        ("udr-nowhere",),
+        "{ip_c}/32",
+    )
+    yield Fault(
+        "a route leads to a card that does not forward",
+        ("udr: {ip_c}/32 VirtualAppliance 10.220.2.4",),
+        ("open:",),
+        ("udr-no-forwarding",),
+        "10.220.2.4",
     )

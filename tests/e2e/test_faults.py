@@ -10,6 +10,7 @@ import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import pytest
 
@@ -22,6 +23,7 @@ from podwire.lens.explain import explain
 from podwire.lens.explain.values import Explanation
 from podwire.lens.snapshot import Snapshot
 from podwire.model.layout import LabLayout
+from tests.e2e.endpoint import Arm
 from tests.e2e.faults import Fault, faults
 from tests.e2e.harness import LabHarness, run, wait_for
 
@@ -45,6 +47,51 @@ spec: {{selector: {{pod: {pod}}}, ports: [{{port: 80}}]}}
 _SERVICES = {"one": "c", "self": "a", "local": "b", "empty": "nobody"}
 
 
+class Closing:
+    """What the VNet's owner may do to the nodes' subnet."""
+
+    def __init__(self, arm: Arm) -> None:
+        self._arm = arm
+        self._subnet = arm.network(
+            "NetworkLab", "virtualNetworks", "aksvnet", "subnets", "azurecni"
+        )
+
+    def nsg(self, port: str) -> None:
+        properties = {
+            "priority": 100,
+            "direction": "Inbound",
+            "access": "Deny",
+            "protocol": "*",
+            "sourceAddressPrefix": "*",
+            "sourcePortRange": "*",
+            "destinationAddressPrefix": "*",
+            "destinationPortRange": port,
+        }
+        rule = {"name": "closed", "properties": properties}
+        self._put("networkSecurityGroups", "networkSecurityGroup", {"securityRules": [rule]})
+
+    def udr(self, prefix: str, hop: str, address: str = "") -> None:
+        properties = {"addressPrefix": prefix, "nextHopType": hop}
+        if address:
+            properties["nextHopIpAddress"] = address
+        self._put(
+            "routeTables", "routeTable", {"routes": [{"name": "r", "properties": properties}]}
+        )
+
+    def open(self) -> None:
+        self._associate({})
+
+    def _put(self, kind: str, field: str, properties: dict[str, Any]) -> None:
+        thing = self._arm.network("NetworkLab", kind, "bed")
+        said = self._arm.ask("PUT", thing, {"location": "eastus", "properties": properties})
+        assert said.status in (200, 201), said
+        self._associate({field: {"id": thing}})
+
+    def _associate(self, more: dict[str, Any]) -> None:
+        properties = {"addressPrefix": "10.220.2.0/24", **more}
+        self._arm.done("PUT", self._subnet, {"properties": properties})
+
+
 @dataclass
 class Bed:
     """values: what commands, sources and targets name in braces."""
@@ -57,11 +104,16 @@ class Bed:
     def layout(self) -> LabLayout:
         return LabLayout(self.lab.name)
 
+    @cached_property
+    def vnet(self) -> Closing:
+        return Closing(Arm(self.lab.name))
+
     def run(self, line: str) -> None:
         """A command of a fault, where it says."""
-        where, _, text = line.format(**self.values).partition(": ")
-        inside = {"n0": ("n0", "-n"), "n1": ("n1", "-n")}
-        if where in inside:
+        where, _, text = line.format(**self.values).partition(":")
+        if where in ("nsg", "udr", "open"):
+            getattr(self.vnet, where)(*text.split())
+        elif where in self.pids:
             run("nsenter", "-t", str(self.pids[where]), "-a", "/bin/bash", "-c", text)
         else:
             run("nsenter", f"--net={self.values[f'netns_{where}']}", "/bin/bash", "-c", text)
