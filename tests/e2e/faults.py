@@ -1,10 +1,10 @@
 """Faults that are planted into a running lab: how, how they are mended, and whom to blame.
 
-Each is a real change of the kernel, of Kubernetes or of the VNet, which stops one connection. The
-commands are shell lines with the values of the bed in braces; a line is for node 0 (`n0:`), node 1
-(`n1:`), the namespace of pod a, b or c (`a:`, ...) or the endpoint (`nsg: PORT` and `udr: PREFIX HOP
-[ADDRESS]` put one rule or route on the nodes' subnet, `open:` takes both away). Pod a is on node 0, b beside
-it, c on node 1.
+Each is a real change of the kernel, of Kubernetes or of the VNet, which stops one connection. A
+command names its place: node 0 or 1 (`n0:`), the namespace of pod a, b or c (`a:`), or the VNet's
+owner, who puts one rule or one route on the nodes' subnet (`nsg: PORT`, `udr: PREFIX HOP [IP]`) and
+takes both away (`open:`). The bed's values stand in braces. Pod a is on node 0, b beside it, c on
+node 1.
 """
 
 from __future__ import annotations
