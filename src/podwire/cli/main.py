@@ -12,6 +12,7 @@ from podwire.cli import (
     cni,
     cni_mode,
     down,
+    draw,
     env,
     events,
     ipam,
@@ -36,6 +37,7 @@ def cli() -> None:
     podwire node shell N  a root shell on a node: brctl, route, nsenter, docker, crictl
     podwire down          removes all of it
     podwire snapshot      all that decides on packets, as one JSON document
+    podwire draw FIGURE   how pods, services and addresses are wired, as a picture
     podwire plan          how many addresses a cluster takes, and what AKS would refuse
     """
 
@@ -50,6 +52,7 @@ for command in (
     env.env,
     plan.plan,
     snapshot.snapshot,
+    draw.draw_figure,
 ):
     cli.add_command(command)
 for command in cni_mode.COMMANDS:

@@ -97,7 +97,7 @@ class Metrics:
 
 PIXELS = Metrics(
     pad_x=10, pad_y=7, slim_x=6, slim_y=2, gap=10, wire=44, border=0, margin=18, dense=7, rows=15,
-    bar=880, tick=28, ticks=32, longest=38,
+    bar=880, tick=28, ticks=32, longest=44,
 )  # fmt: skip
 CELLS = Metrics(
     pad_x=2, pad_y=1, slim_x=1, slim_y=0, gap=1, wire=4, border=1, margin=0, dense=0, rows=10**6,

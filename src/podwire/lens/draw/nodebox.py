@@ -79,7 +79,7 @@ def node_part(view: NodeView, form: Form, m: Metrics) -> Part:
     """The node's frame with all that is in it. `wire_node` then draws the lines."""
     head = [label(f"node {view.node.name}", "head", 63), label(_facts(view), "dim")]
     board = Stack((_hub(view, m), _pods(view, form, m)), 0 if m.cells else m.gap, last=True)
-    inside: Part = Stack((_cards(view, m), board), m.wire, across=True, stretch=False)
+    inside: Part = Stack((_cards(view, m), board), m.wire, across=True, stretch=False, last=True)
     if form.tall:
         inside = Stack((_cards(view, m), board), m.gap * (1 if m.cells else 3) + form.push)
     if view.elsewhere:
@@ -122,7 +122,7 @@ def _facts(view: NodeView) -> str:
     facts += [MODES.get(view.mode, view.mode)] if view.mode else []
     facts += [f"pods {known.pod_cidr}"] if view.mode == KUBENET and known and known.pod_cidr else []
     pods = sum(1 for one in view.wires if one.name)
-    facts.append(f"{pods} pod{'s' * (pods != 1)} with a network of their own")
+    facts.append(f"{pods} pod{'s' * (pods != 1)} on this node")
     return " · ".join(facts)
 
 
@@ -146,7 +146,10 @@ def _card(view: NodeView, card: Link, m: Metrics) -> Frame:
     space = view.space.id
     title = link_title(space, card, addresses)
     state = link_state(card)
-    return Frame(link_id(space, card), "nic", labels, None, link_object(space, card), title, state)
+    return Frame(
+        link_id(space, card), "nic", _one_line(labels, m), None, link_object(space, card), title,
+        state, slim=m.cells,
+    )  # fmt: skip
 
 
 def _forwarding(view: NodeView, m: Metrics) -> Frame:

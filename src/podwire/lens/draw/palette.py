@@ -78,7 +78,7 @@ class Theme:
         return mix(hue, self.ink, self.lift * (2 if hue in (YELLOW, SKY) else 1))
 
     def fill(self, role: str) -> str:
-        tint = min(100, int(TINTS.get(role, 14) * self.gain))
+        tint = min(45, int(TINTS.get(role, 14) * self.gain))
         return mix(self.surface, HUES.get(role, GREY), tint)
 
 

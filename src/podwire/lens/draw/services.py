@@ -238,15 +238,16 @@ def _wire(canvas: Canvas, band: Band) -> None:
     service = ident("service", band.service.key)
     object_ = f"service {band.service.key}"
 
-    def line(role: str, start: str, end: str, state: str = "") -> None:
+    def line(role: str, start: str, end: str, state: str = "", *, alone: bool = True) -> None:
         (x, y), to, box = canvas.right(start), canvas.left(end), canvas.boxes[start]
-        level = box.y + 8 < to[1] < box.bottom - 8
+        level = alone and box.y < to[1] < box.bottom - canvas.metrics.border
         points = elbow((x, to[1] if level else y), to, x + reach)
         name = ident("line", start, end)
         canvas.lines.append(Line(name, role, points, start, end, object_, "", state, "end"))
 
-    line("service", service, band.id, "" if band.chain else "off")
+    one_port, one_path = len(band.service.ports) == 1, len(band.paths) == 1
+    line("service", service, band.id, "" if band.chain else "off", alone=one_port)
     for path in band.paths:
         sep, end = ident("sep", path.id), ident("endpoint", path.id)
-        line("link", band.id, sep, "" if path.backend else "lost")
+        line("link", band.id, sep, "" if path.backend else "lost", alone=one_path)
         line("dnat", sep, end, "" if path.backend and path.endpoint else "lost")
