@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 from rich.console import Console
 from rich.table import Table
+from tests.unit.lens.draw import scenes
 
 from podwire.lens import codec, draw
 from podwire.lens.draw import svg, text
@@ -21,7 +22,6 @@ from podwire.lens.draw.compare import compare
 from podwire.lens.draw.metrics import CELLS, PIXELS, Metrics
 from podwire.lens.draw.scene import Scene
 from podwire.lens.snapshot import Snapshot
-from tests.unit.lens.draw import scenes
 
 
 def figure(name: str, snapshot: Snapshot, metrics: Metrics) -> Scene:

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from tests.unit.lens.draw import scenes
 
 from podwire.cli.main import cli
 from podwire.lens import codec
 from podwire.model.errors import InvalidInputError
-from tests.unit.lens.draw import scenes
 
 
 @pytest.fixture

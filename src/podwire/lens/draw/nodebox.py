@@ -232,7 +232,7 @@ class Row:
     def level(self, wire: Wire) -> Part:
         """The node's end, level with the pod's."""
         if wire.inner is None:
-            return self.host(wire)
+            return Stack((self.host(wire),))
         m, host = self.m, self.host(wire)
         down = m.pad_y + m.height(label("", "head")) + m.gap // 2
         tall = max(self.inner(wire).size(m)[1], host.size(m)[1])

@@ -192,7 +192,7 @@ class Pairs:
         for at, (start, end, offset) in enumerate(((right, left, -9), (left, right, 9))):
             text = label((f"@if{host.peer_index}", f"@if{inner.peer_index}")[at], "peer")
             tall, wide = self.m.height(text), self.m.width(text)
-            x = start + 14 if at == 0 else start - 14 - wide
+            x = start + 28 if at == 0 else start - 14 - wide
             canvas.write(text, x, y + offset - tall - 1 if at == 0 else y + offset + 2)
             object_ = link_object(*((space, host) if at == 0 else (wire.space, inner)))
             canvas.lines.append(
