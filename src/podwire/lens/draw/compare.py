@@ -9,7 +9,7 @@ from itertools import zip_longest
 from podwire.lens.draw.contrast import Fact, Side, facts
 from podwire.lens.draw.metrics import Metrics, run
 from podwire.lens.draw.nodebox import Form, above, node_part, row_height, wire_node
-from podwire.lens.draw.parts import Canvas, Frame, Grid, Part, label
+from podwire.lens.draw.parts import Canvas, Frame, Grid, Part, label, widest
 from podwire.lens.draw.scene import Scene, ident
 from podwire.lens.draw.views import NodeView, Wire, node_views
 from podwire.lens.draw.wiring import describe
@@ -45,11 +45,16 @@ def compare(
         x, y = (x, y + height + m.gap) if m.cells else (x + width + 2 * m.gap, y)
     told = [next((one for one in form.slots if one and one.addresses), None) for form in forms]
     bottom = max(one.bottom for one in canvas.boxes.values())
-    canvas.put(
-        _table(facts(sides, told), [_heading(one) for one in sides], m), 0, bottom + 2 * m.gap
-    )
-    modes = " and ".join(dict.fromkeys(one.view.mode or "a node" for one in sides))
-    return canvas.scene("compare", f"Side by side: {modes}", describe(tuple(s.view for s in sides)))
+    room = max(one.right for one in canvas.boxes.values())
+    table = _table(facts(sides, told), [_heading(one) for one in sides], m, room)
+    canvas.put(table, 0, bottom + 2 * m.gap)
+    title = f"Side by side: {_listed(dict.fromkeys(one.view.mode or 'a node' for one in sides))}"
+    return canvas.scene("compare", title, describe(tuple(one.view for one in sides)))
+
+
+def _listed(words: Iterable[str]) -> str:
+    *most, last = words
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def _of_many(
@@ -133,17 +138,20 @@ def _put(canvas: Canvas, side: Side, form: Form, x: int, y: int, prefix: str) ->
     return size
 
 
-def _table(rows: Sequence[Fact], names: Sequence[str], m: Metrics) -> Frame:
-    """A line for each fact; ≠ and a dashed frame where the sides differ."""
-    heads: list[Part] = [Frame(labels=(label("what the kernel has", "head"),))]
+def _table(rows: Sequence[Fact], names: Sequence[str], m: Metrics, room: int) -> Frame:
+    """A line for each fact; ≠ and a dashed frame where the sides differ. room: its least width."""
+    marks = [(run("≠ " if one.differs else "= ", "name"), run(one.name, "text")) for one in rows]
+    corner = label("what the kernel has", "head")
+    first = widest(m, [corner, *marks])
+    wide = (room - 2 * m.pad_x - first) // len(names) - m.gap
+    heads: list[Part] = [Frame(labels=(corner,))]
     heads += [Frame(labels=(label(one, "head", 44),)) for one in names]
     cells: list[tuple[Part, ...]] = [tuple(heads)]
-    for at, fact in enumerate(rows):
+    for at, (fact, mark) in enumerate(zip(rows, marks, strict=True)):
         role = "differs" if fact.differs else "fact"
-        mark = (run("≠ " if fact.differs else "= ", "name"), run(fact.name, "text"))
         values = [
             Frame(ident("fact", str(at), str(side)), role, (label(one, "mono", 52),), slim=True,
-                  title=f"{fact.name}: {one}")
+                  title=f"{fact.name}: {one}", width=0 if m.cells else wide)
             for side, one in enumerate(fact.values)
         ]  # fmt: skip
         cells.append((Frame(labels=(mark,)), *values))

@@ -2,7 +2,8 @@
 
 python -m tests.unit.lens.draw.golden
 
-writes the files anew; then look at the difference, and at the pictures.
+writes the files anew, and the pictures of the documentation, which are of real labs; then look at
+the difference, and at the pictures.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ from podwire.lens.draw.compare import compare
 from podwire.lens.draw.metrics import CELLS, PIXELS, Metrics
 from podwire.lens.draw.scene import Scene
 from tests.unit.lens.draw import scenes
+from tests.unit.lens.saved import NAMES, saved
 
 HERE = Path(__file__).parent / "golden"
+IMAGES = Path(__file__).parents[4] / "docs" / "images"
 MODES = ("bridge", "transparent", "kubenet")
 
 
@@ -45,6 +48,22 @@ def files() -> dict[str, str]:
     return found
 
 
+def images() -> dict[str, str]:
+    """The same of docs/images."""
+    lab = saved("bridge")
+    nginx = next(one.key for one in lab.clusters[0].pods if one.name.startswith("nginx"))
+    scenes_ = {
+        "wiring": draw.scene(lab, "wiring"),
+        "veth": draw.scene(lab, "veth", pod=nginx),
+        "services": draw.scene(lab, "services"),
+        "vnet": draw.scene(lab, "vnet"),
+        "modes": compare([(name, saved(name)) for name in NAMES], PIXELS),
+    }
+    return {f"{name}.svg": svg.render(scene, "auto") for name, scene in scenes_.items()}
+
+
 if __name__ == "__main__":
     for name, content in files().items():
         (HERE / name).write_text(content)
+    for name, content in images().items():
+        (IMAGES / name).write_text(content)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.unit.lens.draw.golden import HERE, files
+from tests.unit.lens.draw.golden import HERE, IMAGES, files, images
 
 WANTED = files()
+PICTURES = images()
 
 
 @pytest.mark.parametrize("name", sorted(WANTED))
@@ -16,3 +17,8 @@ def test_golden(name: str) -> None:
 
 def test_no_file_is_left_over() -> None:
     assert {one.name for one in HERE.iterdir()} == set(WANTED)
+
+
+@pytest.mark.parametrize("name", sorted(PICTURES))
+def test_pictures_of_the_documentation_are_made_by_this_version(name: str) -> None:
+    assert (IMAGES / name).read_text() == PICTURES[name]

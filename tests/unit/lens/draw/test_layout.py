@@ -15,6 +15,8 @@ from podwire.lens.draw.metrics import CELLS, PIXELS, Metrics
 from podwire.lens.draw.scene import Box, Scene
 from podwire.lens.snapshot import Snapshot
 from tests.unit.lens.draw import scenes
+from tests.unit.lens.saved import NAMES as NAMES_OF_LABS
+from tests.unit.lens.saved import saved
 
 COUNTS = (0, 1, 6, 16, 60)
 LONG = "n" * 57
@@ -83,6 +85,16 @@ def test_nothing_overlaps(name: str, mode: str, count: int, m: Metrics) -> None:
     scene = figure(name, scenes.of(count, mode, 2), m)
     check(scene, m)
     texts_apart(scene)
+
+
+@pytest.mark.parametrize("m", [PIXELS, CELLS], ids=["pixels", "cells"])
+@pytest.mark.parametrize("lab", NAMES_OF_LABS)
+@pytest.mark.parametrize("name", [*draw.FIGURES, "compare"])
+def test_real_labs(name: str, lab: str, m: Metrics) -> None:
+    scene = figure(name, saved(lab), m)
+    check(scene, m)
+    texts_apart(scene)
+    assert "✕" not in "".join(one.plain for one in scene.texts)
 
 
 def odd(words: list[str]) -> Callable[[int], str]:
