@@ -8,8 +8,9 @@ from itertools import zip_longest
 
 from podwire.lens.draw.contrast import Fact, Side, facts
 from podwire.lens.draw.metrics import Metrics, run
-from podwire.lens.draw.nodebox import Form, above, node_part, row_height, wire_node
+from podwire.lens.draw.nodebox import Form, above, node_part, wire_node
 from podwire.lens.draw.parts import Canvas, Frame, Grid, Part, label, widest
+from podwire.lens.draw.podrow import row_of
 from podwire.lens.draw.scene import Scene, ident
 from podwire.lens.draw.views import NodeView, Wire, node_views
 from podwire.lens.draw.wiring import describe
@@ -108,13 +109,10 @@ def _forms(sides: Sequence[Side], m: Metrics) -> list[Form]:
     """So that pods of one name stand in line."""
     slots = aligned([side.view.wires for side in sides])
     dense = len(slots[0]) >= m.dense
+    rows = [row_of(side.view, m, dense=dense) for side in sides]
     lines = tuple(
-        max(
-            row_height(side.view, wire, m, dense=dense)
-            for side, wire in zip(sides, row, strict=True)
-            if wire is not None
-        )
-        for row in zip(*slots, strict=True)
+        max(row.height(wire) for row, wire in zip(rows, line, strict=True))
+        for line in zip(*slots, strict=True)
     )
     tops = [above(side.view, m) for side in sides]
     return [

@@ -4,11 +4,12 @@ other by its index."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from podwire.lens.draw.metrics import Metrics, run
-from podwire.lens.draw.nodebox import (
-    DenseRow,
+from podwire.lens.draw.parts import Canvas, Frame, Gap, Label, Part, Stack, label
+from podwire.lens.draw.podrow import (
+    Columns,
     dense_inner,
     dense_name,
     down,
@@ -21,9 +22,9 @@ from podwire.lens.draw.nodebox import (
     missing,
     pair,
     pod_frame,
+    row_of,
     why_not,
 )
-from podwire.lens.draw.parts import Canvas, Frame, Gap, Label, Part, Stack, label
 from podwire.lens.draw.scene import Line, Scene, ident
 from podwire.lens.draw.views import NodeView, Wire, node_views
 from podwire.lens.draw.wiring import describe
@@ -39,7 +40,7 @@ def veth(snapshot: Snapshot, m: Metrics, node: str = "", pod: str = "") -> Scene
     canvas = Canvas(m)
     y = 0
     for view in views:
-        y = Pairs(view, m).put(canvas, y) + m.gap * 2
+        y = Pairs(view, m, Columns.of(view, m)).put(canvas, y) + m.gap * 2
     whose = pod or (views[0].node.name if len(views) == 1 else f"{len(views)} nodes")
     return canvas.scene("veth", f"Pairs of interfaces: {whose}", describe(views))
 
@@ -50,6 +51,7 @@ class Pairs:
 
     view: NodeView
     m: Metrics
+    columns: Columns
 
     @property
     def dense(self) -> bool:
@@ -126,7 +128,7 @@ class Pairs:
         """A column of the node's ends, spaced as the pods beside it are."""
         m = self.m
         if self.dense:
-            row = DenseRow(self.view, None, m)
+            row = row_of(self.view, m, dense=True)
             gap = 0 if m.cells else m.gap // 2 + 2 * m.slim_y
             return Stack(tuple(row.host(one) for one in wires), gap)
         head, foot = Gap(0, self._head()), Gap(0, m.pad_y)
@@ -156,14 +158,13 @@ class Pairs:
 
     def _dense_pod(self, wire: Wire, on_left: bool) -> Frame:
         m = self.m
-        ends = [dense_inner(one) for one in self.view.wires if one.inner]
-        room = max((m.width(one) for one in ends), default=0) + 2 * m.slim_x
         name = Frame(labels=(dense_name(wire, m),))
         if wire.inner is None:
             return pod_frame(wire, (), name, slim=True)
-        inner = inner_frame(wire, wire.inner, (dense_inner(wire),), slim=True, width=room)
-        names = [dense_name(one, m) for one in self.view.wires if one.name]
-        wide = Frame(labels=name.labels, width=max(m.width(one) for one in names))
+        inner = inner_frame(
+            wire, wire.inner, (dense_inner(wire),), slim=True, width=self.columns.inner
+        )
+        wide = replace(name, width=self.columns.name)
         parts = (wide, inner) if on_left else (inner, wide)
         return pod_frame(wire, (), Stack(parts, max(1, m.gap // 2), across=True), slim=True)
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from podwire.lens.draw.metrics import Metrics, run
-from podwire.lens.draw.nodebox import Form, form, link_id, node_part, wire_node
+from podwire.lens.draw.nodebox import Form, form, node_part, wire_node
 from podwire.lens.draw.parts import Canvas, Frame, Gap, Label, Part, Stack, elbow, label
+from podwire.lens.draw.podrow import link_id
 from podwire.lens.draw.scene import Line, Scene, ident
 from podwire.lens.draw.views import NodeView, node_views, vnet_of
 from podwire.lens.snapshot import Snapshot, VirtualNetwork
