@@ -9,6 +9,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from podwire.lens.draw.scene import Run
 
@@ -111,6 +112,7 @@ def cells(text: str) -> int:
     return len(text) + wide - sum(unicodedata.combining(c) != 0 for c in text)
 
 
+@lru_cache(maxsize=8192)
 def _pixels(run: Run) -> float:
     style = STYLES[run.style]
     table = BOLD if style.bold else SANS

@@ -6,10 +6,12 @@ metrics that it was laid out with: pixels, or a terminal's cells. y grows downwa
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 Point = tuple[int, int]
+_UNFIT = re.compile(r"[\s%:]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,5 +124,4 @@ class Scene:
 
 def ident(*words: str) -> str:
     """An id that HTML accepts (no white space), and that no other words give."""
-    quoted = (word.replace("%", "%25").replace(":", "%3A") for word in words)
-    return ":".join("".join(f"%{ord(c):02X}" if c.isspace() else c for c in w) for w in quoted)
+    return ":".join(_UNFIT.sub(lambda one: f"%{ord(one.group()):02X}", word) for word in words)
