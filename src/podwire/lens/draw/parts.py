@@ -164,9 +164,7 @@ class Frame:
     def place(self, canvas: Canvas, x: int, y: int, size: Size, parent: str) -> None:
         m = canvas.metrics
         inset_x, inset_y = self._inset(m)
-        if self.id:
-            self._box(canvas, x, y, size, parent)
-        owner = self.id or parent
+        owner = self._box(canvas, x, y, size, parent) if self.id else parent
         at = y + inset_y
         if self.inside is None:  # alone, text stands in the middle
             text = sum(m.height(one) for one in self.labels)
@@ -179,13 +177,15 @@ class Frame:
             room = size[0] - 2 * inset_x, y + size[1] - inset_y - below
             self.inside.place(canvas, x + inset_x, below, room, owner)
 
-    def _box(self, canvas: Canvas, x: int, y: int, size: Size, parent: str) -> None:
+    def _box(self, canvas: Canvas, x: int, y: int, size: Size, parent: str) -> str:
+        """The id that it has in this picture."""
         id, again = self.id, 1  # noqa: A001
         while id in canvas.boxes:  # two clusters can have a pod of one name
             again += 1
             id = f"{self.id}~{again}"  # noqa: A001
         box = Box(id, self.role, x, y, *size, self.object, parent)
         canvas.boxes[id] = replace(box, title=self.title, state=self.state, slim=self.slim)
+        return id
 
 
 @dataclass(frozen=True, slots=True)

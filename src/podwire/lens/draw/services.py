@@ -35,6 +35,7 @@ class Path:
 class Band:
     """One port of a service, with the chain that serves it ("" for none)."""
 
+    cluster: str
     service: Service
     port: ServicePort
     chain: str
@@ -42,7 +43,12 @@ class Band:
 
     @property
     def id(self) -> str:
-        return ident("port", self.service.key, self.port.protocol, str(self.port.port))
+        port = self.port
+        return ident("port", self.cluster, self.service.key, port.protocol, str(port.port))
+
+    @property
+    def service_id(self) -> str:
+        return ident("service", self.cluster, self.service.key)
 
 
 def services(snapshot: Snapshot, m: Metrics, node: str = "", pod: str = "") -> Scene:
@@ -99,21 +105,21 @@ def _bands(cluster: Cluster, space: Space, pod: str) -> list[Band]:
             continue
         if pod and all(one.pod != pod for one in service.endpoints):
             continue
-        found += [_band(service, port, chains) for port in service.ports]
+        found += [_band(cluster.name, service, port, chains) for port in service.ports]
     return found
 
 
-def _band(service: Service, port: ServicePort, chains: Chains) -> Band:
+def _band(cluster: str, service: Service, port: ServicePort, chains: Chains) -> Band:
     chain = chains.of_service(service.cluster_ip, port.protocol, port.port)
     mine = [one for one in service.endpoints if one.port_name == port.name]
     left = {f"{one.address}:{one.port}": one for one in mine}
-    where = ident("path", service.key, port.protocol, str(port.port))
+    where = ident("path", cluster, service.key, port.protocol, str(port.port))
     paths = [
         Path(ident(where, one.chain), one, left.pop(one.target, None))
         for one in chains.backends(chain)
     ]
     paths += [Path(ident(where, target), None, one) for target, one in left.items()]
-    return Band(service, port, chain, tuple(paths))
+    return Band(cluster, service, port, chain, tuple(paths))
 
 
 def _put(canvas: Canvas, cluster: Cluster, node: Node, bands: list[Band], y: int) -> int:
@@ -124,7 +130,7 @@ def _put(canvas: Canvas, cluster: Cluster, node: Node, bands: list[Band], y: int
     for key in dict.fromkeys(band.service.key for band in bands):
         mine = [band for band in bands if band.service.key == key]
         ports = Stack(tuple(_band_part(band, wide, m) for band in mine), m.gap)
-        service = _service(mine[0].service, wide[0], m)
+        service = _service(mine[0], wide[0])
         rows.append(Stack((service, ports), gap, across=True, stretch=False))
     said = f"as the iptables of node {node.name} have them"
     head = (
@@ -159,9 +165,10 @@ def _service_labels(service: Service) -> list[Label]:
     return labels + [label(f"external {one}", "small") for one in service.external]
 
 
-def _service(service: Service, wide: int, m: Metrics) -> Frame:
+def _service(band: Band, wide: int) -> Frame:
+    service = band.service
     return Frame(
-        ident("service", service.key), "service", tuple(_service_labels(service)), None,
+        band.service_id, "service", tuple(_service_labels(service)), None,
         f"service {service.key}", f"service {service.key}, {service.kind} {service.cluster_ip}",
         "" if any(one.ready for one in service.endpoints) else "off", width=wide,
     )  # fmt: skip
@@ -235,7 +242,7 @@ def _endpoint(path: Path, wide: int, m: Metrics) -> Frame:
 
 def _wire(canvas: Canvas, band: Band) -> None:
     reach = canvas.metrics.wire // 2 if not canvas.metrics.cells else 2
-    service = ident("service", band.service.key)
+    service = band.service_id
     object_ = f"service {band.service.key}"
 
     def line(role: str, start: str, end: str, state: str = "", *, alone: bool = True) -> None:

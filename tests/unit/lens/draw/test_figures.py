@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from podwire.ipam.lease import AddressState, Pool
 from podwire.lens import draw
 from podwire.lens.draw.compare import aligned, compare, stem
 from podwire.lens.draw.contrast import Side, facts
@@ -14,7 +15,7 @@ from podwire.lens.draw.metrics import PIXELS
 from podwire.lens.draw.ranges import of_vnet
 from podwire.lens.draw.scene import Scene, ident
 from podwire.lens.draw.views import node_views
-from podwire.lens.snapshot import Cluster, Neighbour, Snapshot, Space
+from podwire.lens.snapshot import Address, Attachments, Cluster, Neighbour, Snapshot, Space
 from podwire.model.errors import InvalidInputError
 from tests.unit.lens.draw import scenes
 
@@ -181,6 +182,29 @@ def test_a_subnet_is_cut_into_runs() -> None:
     assert subnet.runs() == runs
     assert subnet.free == 251 - 62
     assert [one.used for one in subnet.cards] == [2, 2]
+
+
+def test_a_machine_without_lab_and_without_kubernetes() -> None:
+    made = scenes.of(2, nodes=1)
+    ends = Address("azure0", "10.220.2.4/24")
+    listed = [AddressState(f"10.220.2.{at}", "10.220.2.0/24", NODE.nic.mac, True, None, at < 7)
+              for at in range(4, 10)]  # fmt: skip
+    pool = Pool("10.220.2.0/24", "10.220.2.1", NODE.nic.mac, "10.220.2.4", 6, 2, None)
+    attached = Attachments(True, "bridge", addresses=tuple(listed), pools=(pool,))
+    node = replace(made.nodes[0], cluster="", attachments=attached)
+    space = space_of(made, NODE.space)
+    cards = tuple(
+        replace(one, kind="", peer=None) if one.name == "eth0" else one for one in space.links
+    )
+    alone = changed(made, space.id, links=cards, addresses=(ends,))
+    alone = replace(alone, lab="", nodes=(node,), clusters=(), vnets=())
+    wired = draw.scene(alone, "wiring")
+    assert wired.box(ident("pod", POD)).object == f"space {NODE.pod_space(1)}"
+    assert wired.box(ident("link", NODE.space, "eth0")).role == "nic"
+    assert "2 of 5 for pods used, 3 free" in said(draw.scene(alone, "vnet"))
+    bare = replace(alone, nodes=(replace(node, attachments=Attachments()),))
+    with pytest.raises(InvalidInputError, match="no ranges to draw"):
+        draw.scene(bare, "vnet")
 
 
 def test_pods_of_one_name_stand_in_line() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import combinations
 
 import pytest
@@ -95,6 +96,27 @@ def test_real_labs(name: str, lab: str, m: Metrics) -> None:
     check(scene, m)
     texts_apart(scene)
     assert "✕" not in "".join(one.plain for one in scene.texts)
+
+
+@pytest.mark.parametrize("name", [*draw.FIGURES, "compare"])
+def test_two_clusters_with_everything_of_one_name(name: str) -> None:
+    one, other = (
+        scenes.lab(scenes.Made(0, 3)),
+        scenes.lab(scenes.Made(1, 3, "kubenet", lambda at: scenes.pod_name(at - 100))),
+    )
+    second = replace(other.clusters[0], name="aks2")
+    nodes = tuple(replace(node, cluster="aks2") for node in other.nodes)
+    vnet = replace(one.vnets[0], nics=one.vnets[0].nics + other.vnets[0].nics)
+    both = replace(
+        one,
+        nodes=one.nodes + nodes,
+        clusters=(*one.clusters, second),
+        vnets=(vnet,),
+        spaces=one.spaces + other.spaces,
+    )
+    scene = figure(name, both, PIXELS)
+    check(scene, PIXELS)
+    texts_apart(scene)
 
 
 def odd(words: list[str]) -> Callable[[int], str]:
