@@ -15,6 +15,7 @@ from podwire.cli import (
     draw,
     env,
     events,
+    explain,
     ipam,
     node,
     plan,
@@ -38,6 +39,7 @@ def cli() -> None:
     podwire down          removes all of it
     podwire snapshot      all that decides on packets, as one JSON document
     podwire draw FIGURE   how pods, services and addresses are wired, as a picture
+    podwire explain A B   the way of a packet from A to B, and who is to blame when it fails
     podwire plan          how many addresses a cluster takes, and what AKS would refuse
     """
 
@@ -53,6 +55,7 @@ for command in (
     plan.plan,
     snapshot.snapshot,
     draw.draw_figure,
+    explain.explain,
 ):
     cli.add_command(command)
 for command in cni_mode.COMMANDS:
