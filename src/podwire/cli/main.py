@@ -12,6 +12,7 @@ from podwire.cli import (
     cni,
     cni_mode,
     down,
+    draw,
     env,
     events,
     explain,
@@ -37,6 +38,7 @@ def cli() -> None:
     podwire node shell N  a root shell on a node: brctl, route, nsenter, docker, crictl
     podwire down          removes all of it
     podwire snapshot      all that decides on packets, as one JSON document
+    podwire draw FIGURE   how pods, services and addresses are wired, as a picture
     podwire explain A B   the way of a packet from A to B, and who is to blame when it fails
     podwire plan          how many addresses a cluster takes, and what AKS would refuse
     """
@@ -52,6 +54,7 @@ for command in (
     env.env,
     plan.plan,
     snapshot.snapshot,
+    draw.draw_figure,
     explain.explain,
 ):
     cli.add_command(command)

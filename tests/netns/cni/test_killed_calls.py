@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from podwire.cni import azure_vnet, pods
+from podwire.cni import endpoint, pods
 from podwire.cni import node as node_part
 from podwire.cni.azure_vnet import AzureVnet
 from podwire.ipam.ledger import Ledger
@@ -117,14 +117,14 @@ def test_add_killed_around_the_ledger(node: Node, step: str) -> None:
 
 def test_add_killed_before_its_answer_is_ended_by_the_runtimes_del(node: Node) -> None:
     pod = node.pod(DOOMED)
-    killed(node, pod, "ADD", lambda patch: patch.setattr(azure_vnet, "_result", die))
+    killed(node, pod, "ADD", lambda patch: patch.setattr(endpoint, "result_of", die))
     assert node.call("DEL", pod).status == 0
     assert_only(node, [])
 
 
 def test_add_killed_before_its_answer_may_also_be_asked_again(node: Node) -> None:
     pod = node.pod(DOOMED)
-    killed(node, pod, "ADD", lambda patch: patch.setattr(azure_vnet, "_result", die))
+    killed(node, pod, "ADD", lambda patch: patch.setattr(endpoint, "result_of", die))
     assert node.call("ADD", pod).document["ips"][0]["address"] == "10.220.2.5/24"
     assert_only(node, [pod])
 
