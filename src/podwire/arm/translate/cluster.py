@@ -15,6 +15,7 @@ from podwire.arm.store import Body
 from podwire.arm.tokens import TENANT
 from podwire.arm.translate.pools import pool_value, profile_of, stays
 from podwire.arm.translate.vnet import VNETS
+from podwire.model.aks_rules import DEFAULT_POD_CIDR
 from podwire.model.cluster import AZURE, KUBENET, ClusterSpec
 from podwire.model.vnet import Subnet, VNet, resource_key
 
@@ -29,7 +30,6 @@ NETWORK_DEFAULTS: Body = {
     "outboundType": "loadBalancer",
     "ipFamilies": ["IPv4"],
 }
-POD_CIDR = "10.244.0.0/16"
 _OWN_VNET, _OWN_SUBNET = "10.224.0.0/12", "10.224.0.0/16"
 
 
@@ -169,7 +169,7 @@ def _first_subnet(profiles: Sequence[Body]) -> str:
 def _network(given: Body) -> Body:
     network = {**NETWORK_DEFAULTS, **given}
     if network["networkPlugin"].lower() == KUBENET:
-        network = {"podCidr": POD_CIDR, **network}
+        network = {"podCidr": DEFAULT_POD_CIDR, **network}
         network["podCidrs"] = [network["podCidr"]]
     network["serviceCidrs"] = [network["serviceCidr"]]
     network["networkPlugin"] = network["networkPlugin"].lower()
