@@ -17,10 +17,11 @@ from podwire.cluster.user_kubeconfig import user_name
 from podwire.kernel.netns import NetNamespace
 from podwire.lab.lab_node import LabNode
 from podwire.lab.network import Network
-from podwire.lab.nics import control_plane_name
+from podwire.lab.nics import control_plane_name, node_nics
 from podwire.lab.relay import Relay
 from podwire.lab.site import Site
 from podwire.lab.store import WantedCluster
+from podwire.lab.sweep import remove_machines
 from podwire.model.cluster import ClusterSpec
 from podwire.model.errors import UnavailableError
 from podwire.model.layout import ClusterLayout
@@ -166,10 +167,11 @@ class Cluster:
                 self.network.frontends.release(one.owner)
 
     def remove_files(self) -> None:
-        """What it has on the machine's disk, logs aside, and its cgroups."""
-        group = self.layout.directory
-        self.site.cgroups.kill(group)
-        self.site.cgroups.remove(group)
+        """What it and its nodes have on the machine's disk, logs aside, and the cgroups."""
+        site, group = self.site, self.layout.directory
+        remove_machines(site.layout, site.cgroups, node_nics(site.store, self.key))
+        site.cgroups.kill(group)
+        site.cgroups.remove(group)
         shutil.rmtree(self.layout.state, ignore_errors=True)
 
 

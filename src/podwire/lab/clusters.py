@@ -100,7 +100,7 @@ class Clusters(Networks):
     async def start_cluster(self, key: str, emit: Emit) -> None:
         """Switch its machines on again; of one that runs: nothing."""
         cluster = self.find_cluster(key)
-        if cluster.wanted.stopped:
+        if cluster.wanted.stopped or cluster.api is None:
             self.works.refuse_busy(key)
             self._want(cluster, stopped=False)
             await self.build(cluster, "starting").follow(emit)
