@@ -166,13 +166,18 @@ class Cluster:
             if one.owner.startswith(f"{self.key}/"):
                 self.network.frontends.release(one.owner)
 
-    def remove_files(self) -> None:
+    async def remove_files(self) -> None:
         """What it and its nodes have on the machine's disk, logs aside, and the cgroups."""
         site, group = self.site, self.layout.directory
-        remove_machines(site.layout, site.cgroups, node_nics(site.store, self.key))
-        site.cgroups.kill(group)
-        site.cgroups.remove(group)
-        shutil.rmtree(self.layout.state, ignore_errors=True)
+        nodes = node_nics(site.store, self.key)
+        await asyncio.to_thread(remove_machines, site.layout, site.cgroups, nodes)
+
+        def remove() -> None:
+            site.cgroups.kill(group)
+            site.cgroups.remove(group)
+            shutil.rmtree(self.layout.state, ignore_errors=True)
+
+        await asyncio.to_thread(remove)
 
 
 def _tell_crash(task: asyncio.Task[None]) -> None:

@@ -77,7 +77,7 @@ class Clusters(Networks):
             async with one_step(tell, "delete", f"Deleting cluster {cluster.spec.name}"):
                 await cluster.end()
                 await cluster.release_balancers()
-                await asyncio.to_thread(cluster.remove_files)
+                await cluster.remove_files()
                 forget_cluster(self.site.store, key)
                 self.site.store.delete_setting(cluster.port_setting)
                 del self._clusters[key]

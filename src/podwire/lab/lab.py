@@ -58,15 +58,15 @@ class Lab(Clusters):
         for wanted in store.all(WantedCluster).values():
             cluster = self.add_cluster(wanted)
             settle(self.site, wanted, cluster.network.vnet)
-            await asyncio.to_thread(self._remove_surplus, cluster)
+            await self._remove_surplus(cluster)
             cluster.state = "stopped" if wanted.stopped else "creating"
 
-    def _remove_surplus(self, cluster: Cluster) -> None:
+    async def _remove_surplus(self, cluster: Cluster) -> None:
         """Nodes that were to go when the daemon ended: their addresses are free last of all."""
         store = self.site.store
         wanted = {one.nic.name for one in members(store, cluster.spec)}
         surplus = [one for one in node_nics(store, cluster.key) if one not in wanted]
-        remove_machines(self.layout, self.site.cgroups, surplus)
+        await asyncio.to_thread(remove_machines, self.layout, self.site.cgroups, surplus)
         for name in surplus:
             cluster.pki.remove_node(name)
             release(store, name)
