@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from dataclasses import replace
 
 from podwire.arm.ids import parse, resource_id
 from podwire.arm.store import Body
@@ -46,7 +47,7 @@ def spec_of(body: Body) -> ClusterSpec:
     first = profiles[0]["vnetSubnetID"]
     vnet, subnet = subnet_names(first)
     plugin = network["networkPlugin"].lower()
-    return ClusterSpec(
+    spec = ClusterSpec(
         name=target.name,
         resource_group=target.group,
         location=body["location"],
@@ -61,6 +62,9 @@ def spec_of(body: Body) -> ClusterSpec:
         dns_prefix=properties["dnsPrefix"],
         version=wanted_version(properties),
     )
+    named = properties["nodeResourceGroup"]
+    usual = named.lower() == spec.node_resource_group.lower()
+    return spec if usual else replace(spec, node_group=named)
 
 
 def wanted_version(properties: Body) -> str:
@@ -155,6 +159,7 @@ def _bare_spec(body: Body, given: Body, before: Body, network: Body) -> ClusterS
         service_cidr=network["serviceCidr"],
         dns_service_ip=network["dnsServiceIP"],
         dns_prefix=prefix,
+        node_group=before.get("nodeResourceGroup") or given.get("nodeResourceGroup", ""),
     )
 
 
@@ -236,6 +241,7 @@ def cluster_body(spec: ClusterSpec, subscription: str, subnet_id: str, version: 
         "properties": {
             "provisioningState": "Succeeded",
             "dnsPrefix": spec.dns_prefix,
+            "nodeResourceGroup": spec.node_resource_group,
             "networkProfile": network,
             "agentPoolProfiles": [
                 {
