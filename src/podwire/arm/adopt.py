@@ -26,7 +26,10 @@ class Adoption:
     def look(self) -> None:
         desk = self._desk
         have = desk.lab.clusters()
-        own = {one.lower() for one in desk.renderer.node_groups()}
+        stored = (
+            row.body["properties"]["nodeResourceGroup"] for row in desk.store.of_kind(CLUSTERS)
+        )
+        own = {one.lower() for one in (*desk.renderer.node_groups(), *stored)}
         for key, vnet in desk.lab.vnets().items():
             if f"vnet {key}" not in self._seen and vnet.resource_group.lower() not in own:
                 self._vnet(vnet)

@@ -5,6 +5,7 @@ The lab knows nothing of the endpoint; this is where the two are put together.
 
 from __future__ import annotations
 
+import asyncio
 import sys
 
 from podwire.arm.endpoint import Endpoint
@@ -23,6 +24,7 @@ class ServedLab(Lab):
     async def open(self) -> None:
         await super().open()
         self._endpoint = await Endpoint.open(self.layout, self, _silent)
+        await asyncio.sleep(0)  # operations that are gone on with have told the lab what they want
 
     async def close(self) -> None:
         """The endpoint first: what it is in the middle of is gone on with next time."""

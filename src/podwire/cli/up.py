@@ -17,10 +17,11 @@ from podwire.cluster import user_kubeconfig
 from podwire.cluster.kubernetes_binaries import check_wish
 from podwire.cluster.pki import Pki
 from podwire.lab import control, preflight
-from podwire.lab.defaults import document_cluster, document_vnet
+from podwire.lab.defaults import SUBNETS, document_cluster, document_vnet
 from podwire.lab.store import Store
-from podwire.model.aks_rules import check_cluster
-from podwire.model.cluster import ClusterSpec
+from podwire.model.aks_rules import DEFAULT_POD_CIDR, check_cluster, mode_of
+from podwire.model.cluster import AZURE, ClusterSpec
+from podwire.model.errors import InvalidInputError
 from podwire.model.layout import DEFAULT_LAB, LabLayout
 from podwire.model.node_pool import Pool
 from podwire.model.vnet import VNet
@@ -29,11 +30,31 @@ from podwire.model.vnet import VNet
 @click.command()
 @lab_option
 @click.option("--nodes", type=int, default=3, show_default=True, help="How many nodes.")
-@click.option("--max-pods", type=int, default=30, show_default=True, help="Pods per node.")
+@click.option("--max-pods", type=int, help="Pods per node. Default: 30, with kubenet 110.")
 @click.option("--cluster", default=None, help="The cluster's name, and its kubeconfig context.")
 @click.option("--vnet-cidr", default="10.220.0.0/16", show_default=True, help="The VNet's range.")
 @click.option(
-    "--subnet-cidr", default="10.220.2.0/24", show_default=True, help="Nodes' and pods' subnet."
+    "--subnet-cidr",
+    help="Nodes' subnet, and with plugin azure their pods'. Default: "
+    + ", ".join(f"{plugin} {prefix}" for plugin, prefix in SUBNETS.items())
+    + ".",
+)
+@click.option(
+    "--network-plugin",
+    type=click.Choice(list(SUBNETS)),
+    default=AZURE,
+    show_default=True,
+    help="azure: pods have addresses of the subnet. kubenet: of the pod CIDR, a /24 a node.",
+)
+@click.option(
+    "--pod-cidr", help=f"The pods' range, with kubenet alone. Default: {DEFAULT_POD_CIDR}."
+)
+@click.option(
+    "--network-policy",
+    type=click.Choice(["none", "azure", "calico"]),
+    default="none",
+    show_default=True,
+    help="Wires pods in transparent mode with plugin azure. kubenet: not azure.",
 )
 @click.option("--service-cidr", default="10.200.0.0/16", show_default=True)
 @click.option("--dns-service-ip", default="10.200.0.10", show_default=True)
@@ -56,12 +77,25 @@ def up(layout: LabLayout, workload: bool, empty: bool, **options: Any) -> None:
     """Bring up a VNet and a Kubernetes cluster on it, and leave them running.
 
     Takes what it needs from the cache, else downloads or builds it once (minutes). A second `up`
-    of a running lab changes nothing.
+    of a running lab changes nothing. Options named as those of `az aks create` mean the same, and
+    what is refused is refused with Azure's code and text.
+
+    \b
+    The document's cluster, and the one of its chapter on kubenet:
+      podwire up
+      podwire up --name kubenet --network-plugin kubenet --pod-cidr 10.100.0.0/16
+    Transparent mode, two nodes:
+      podwire up --name policy --network-policy azure --nodes 2
     """
     if empty:
         _prepare(layout, outbound=options["outbound"])
         return
-    vnet = document_vnet(vnet_cidr=options["vnet_cidr"], subnet_cidr=options["subnet_cidr"])
+    plugin = options["network_plugin"]
+    vnet = document_vnet(
+        vnet_cidr=options["vnet_cidr"],
+        subnet_cidr=options["subnet_cidr"] or SUBNETS[plugin],
+        plugin=plugin,
+    )
     spec = _spec(layout, vnet, options)
     check_cluster(spec, vnet)
     check_wish(options["kubernetes_dir"], options["kubernetes_version"])
@@ -127,13 +161,24 @@ def _facts(layout: LabLayout, spec: ClusterSpec) -> dict[str, Any]:
 
 
 def _spec(layout: LabLayout, vnet: VNet, options: dict[str, Any]) -> ClusterSpec:
-    spec = document_cluster(layout.name, vnet)
+    """Raises InvalidInputError as `az` itself does: a pod CIDR with plugin azure."""
+    spec = document_cluster(layout.name, vnet, options["network_plugin"])
+    if options["pod_cidr"] and not spec.is_kubenet:
+        raise InvalidInputError(
+            "Please specify network plugin mode `overlay` when using --pod-cidr or use network "
+            "plugin `kubenet`. (The lab has no overlay.)"
+        )
+    max_pods = options["max_pods"]
+    if max_pods is None:
+        max_pods = mode_of(spec).default_max_pods
     return replace(
         spec,
         name=options["cluster"] or spec.name,
         service_cidr=options["service_cidr"],
         dns_service_ip=options["dns_service_ip"],
-        pools=(Pool("nodepool1", options["nodes"], options["max_pods"]),),
+        pod_cidr=options["pod_cidr"] or spec.pod_cidr,
+        network_policy=options["network_policy"].replace("none", ""),
+        pools=(Pool("nodepool1", options["nodes"], max_pods),),
     )
 
 
@@ -147,15 +192,19 @@ def _tell(layout: LabLayout, spec: ClusterSpec, vnet: VNet, workload: bool) -> N
             kubectl = [status["kubectl"], "--kubeconfig", config]
             subprocess.run([*kubectl, "get", *what], check=False)
             click.echo("", err=True)
-    ranges = [
-        ("subnet", vnet.subnet(spec.subnet).prefix, "nodes and pods"),
-        ("services", spec.service_cidr, "services; they exist on the nodes only"),
-    ]
-    print_table(("RANGE", "CIDR", "WHO HAS IT"), ranges, err=True)
+    print_table(("RANGE", "CIDR", "WHO HAS IT"), _ranges(spec, vnet), err=True)
     click.echo("\nNext:", err=True)
     click.echo(f'  eval "$({sys.argv[0]} env{_name_option(layout)})"', err=True)
     click.echo("  kubectl get nodes -o wide", err=True)
-    click.echo(
-        f"  podwire node shell {spec.node_name(spec.pools[0].name, 0)}   # then: brctl show",
-        err=True,
-    )
+    look = "ip route" if spec.network_policy and not spec.is_kubenet else "brctl show"
+    node = spec.node_name(spec.pools[0].name, 0)
+    click.echo(f"  podwire node shell {node}   # then: {look}", err=True)
+
+
+def _ranges(spec: ClusterSpec, vnet: VNet) -> list[tuple[str, str, str]]:
+    subnet = vnet.subnet(spec.subnet).prefix
+    services = ("services", spec.service_cidr, "services; they exist on the nodes only")
+    if not spec.is_kubenet:
+        return [("subnet", subnet, "nodes and pods"), services]
+    pods = ("pods", spec.pod_cidr, "pods; a /24 a node, a route to each")
+    return [("subnet", subnet, "nodes"), pods, services]

@@ -17,10 +17,11 @@ from podwire.cluster.user_kubeconfig import user_name
 from podwire.kernel.netns import NetNamespace
 from podwire.lab.lab_node import LabNode
 from podwire.lab.network import Network
-from podwire.lab.nics import control_plane_name
+from podwire.lab.nics import control_plane_name, node_nics
 from podwire.lab.relay import Relay
 from podwire.lab.site import Site
 from podwire.lab.store import WantedCluster
+from podwire.lab.sweep import remove_machines
 from podwire.model.cluster import ClusterSpec
 from podwire.model.errors import UnavailableError
 from podwire.model.layout import ClusterLayout
@@ -165,12 +166,18 @@ class Cluster:
             if one.owner.startswith(f"{self.key}/"):
                 self.network.frontends.release(one.owner)
 
-    def remove_files(self) -> None:
-        """What it has on the machine's disk, logs aside, and its cgroups."""
-        group = self.layout.directory
-        self.site.cgroups.kill(group)
-        self.site.cgroups.remove(group)
-        shutil.rmtree(self.layout.state, ignore_errors=True)
+    async def remove_files(self) -> None:
+        """What it and its nodes have on the machine's disk, logs aside, and the cgroups."""
+        site, group = self.site, self.layout.directory
+        nodes = node_nics(site.store, self.key)
+        await asyncio.to_thread(remove_machines, site.layout, site.cgroups, nodes)
+
+        def remove() -> None:
+            site.cgroups.kill(group)
+            site.cgroups.remove(group)
+            shutil.rmtree(self.layout.state, ignore_errors=True)
+
+        await asyncio.to_thread(remove)
 
 
 def _tell_crash(task: asyncio.Task[None]) -> None:

@@ -77,7 +77,7 @@ class Clusters(Networks):
             async with one_step(tell, "delete", f"Deleting cluster {cluster.spec.name}"):
                 await cluster.end()
                 await cluster.release_balancers()
-                await asyncio.to_thread(cluster.remove_files)
+                await cluster.remove_files()
                 forget_cluster(self.site.store, key)
                 self.site.store.delete_setting(cluster.port_setting)
                 del self._clusters[key]
@@ -100,7 +100,7 @@ class Clusters(Networks):
     async def start_cluster(self, key: str, emit: Emit) -> None:
         """Switch its machines on again; of one that runs: nothing."""
         cluster = self.find_cluster(key)
-        if cluster.wanted.stopped:
+        if cluster.wanted.stopped or cluster.api is None:
             self.works.refuse_busy(key)
             self._want(cluster, stopped=False)
             await self.build(cluster, "starting").follow(emit)

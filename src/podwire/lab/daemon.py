@@ -38,6 +38,7 @@ class Daemon:
     async def run(self) -> None:
         self.layout.socket.unlink(missing_ok=True)
         await self.lab.open()
+        self.lab.resume()
         server = await asyncio.start_unix_server(
             self._serve, str(self.layout.socket), limit=_LINE_LIMIT
         )

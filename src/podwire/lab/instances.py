@@ -12,20 +12,30 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True, slots=True)
 class Instances:
-    """numbers: of those that shall be, rising; next: the one that comes next."""
+    """numbers: of those that shall be, rising; next: the one that comes next; renewed: those of
+    them that an upgrade which is under way, or has failed, has replaced already."""
 
     numbers: tuple[int, ...] = ()
     next: int = 0
+    renewed: tuple[int, ...] = ()
 
     def resized(self, count: int) -> Instances:
         """With `count` instances: more with new numbers, fewer without the highest."""
         if count <= len(self.numbers):
-            return replace(self, numbers=self.numbers[:count])
+            return self.without(self.numbers[count:])
         return self.grown(count - len(self.numbers))
 
     def grown(self, more: int) -> Instances:
         fresh = tuple(range(self.next, self.next + more))
-        return Instances((*self.numbers, *fresh), self.next + more)
+        return replace(self, numbers=(*self.numbers, *fresh), next=self.next + more)
 
     def without(self, gone: Collection[int]) -> Instances:
-        return replace(self, numbers=tuple(one for one in self.numbers if one not in gone))
+        kept, renewed = (
+            tuple(one for one in numbers if one not in gone)
+            for numbers in (self.numbers, self.renewed)
+        )
+        return replace(self, numbers=kept, renewed=renewed)
+
+    def with_renewed(self, numbers: Collection[int]) -> Instances:
+        """These have been replaced as well."""
+        return replace(self, renewed=(*self.renewed, *numbers))

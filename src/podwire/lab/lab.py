@@ -15,17 +15,18 @@ import cattrs
 from podwire.cluster.cgroups import LabCgroups
 from podwire.kernel.process import Supervisor
 from podwire.lab import commands
+from podwire.lab.cluster import Cluster
 from podwire.lab.clusters import Clusters
 from podwire.lab.commands import CommandResult
 from podwire.lab.facts import lab_facts
 from podwire.lab.materials import Materials
 from podwire.lab.network import OUTBOUND
-from podwire.lab.nics import control_plane_name, prune, settle
+from podwire.lab.nics import control_plane_name, members, node_nics, release, settle
 from podwire.lab.site import Site
 from podwire.lab.status import lab_status
 from podwire.lab.steps import Emit, carry_out, one_step
 from podwire.lab.store import PluggedNic, Store, WantedCluster
-from podwire.lab.work import Run
+from podwire.lab.sweep import remove_machines
 from podwire.model.aks_rules import check_cluster
 from podwire.model.cluster import ClusterSpec
 from podwire.model.errors import PodwireError
@@ -41,7 +42,10 @@ class Lab(Clusters):
         self.layout = layout
 
     async def open(self) -> None:
-        """Make the lab's directories and cgroups; go on with what the store wants, if anything."""
+        """Make the lab's directories and cgroups; read what the store wants.
+
+        VNets start; clusters do at `resume`. What a killed daemon had not removed goes now.
+        """
         layout = self.layout
         for one in (layout.state, layout.run, layout.logs):
             one.mkdir(parents=True, exist_ok=True)
@@ -51,21 +55,28 @@ class Lab(Clusters):
         store = Store(layout.store)
         self.site = Site(layout, store, Supervisor(), cgroups, Materials(layout, store))
         for vnet in store.all(VNet).values():
-            self.want_vnet(vnet)
-            self.works.begin(f"vnet {vnet.key}", "starting", self._start(vnet))
+            self.start_vnet(vnet)
         for wanted in store.all(WantedCluster).values():
             cluster = self.add_cluster(wanted)
             settle(self.site, wanted, cluster.network.vnet)
-            prune(store, wanted.spec)
-            if not wanted.stopped:
+            await self._remove_surplus(cluster)
+            cluster.state = "stopped" if wanted.stopped else "creating"
+
+    async def _remove_surplus(self, cluster: Cluster) -> None:
+        """Nodes that were to go when the daemon ended: their addresses are free last of all."""
+        store = self.site.store
+        wanted = {one.nic.name for one in members(store, cluster.spec)}
+        surplus = [one for one in node_nics(store, cluster.key) if one not in wanted]
+        await asyncio.to_thread(remove_machines, self.layout, self.site.cgroups, surplus)
+        for name in surplus:
+            cluster.pki.remove_node(name)
+            release(store, name)
+
+    def resume(self) -> None:
+        """Build every cluster that shall run and of which nobody has asked for anything else."""
+        for cluster in self._clusters.values():
+            if not cluster.wanted.stopped and self.works.current(cluster.key) is None:
                 self.build(cluster, "creating")
-
-    def _start(self, vnet: VNet) -> Run:
-        async def act(emit: Emit) -> None:
-            async with one_step(emit, "vnet", f"VNet {vnet.name}"):
-                await self.put_vnet(vnet)
-
-        return act
 
     async def prepare(self, emit: Emit, *, outbound: bool) -> None:
         """Get what every cluster is made of, so that the first one need not wait for it.

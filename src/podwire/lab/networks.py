@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from podwire.lab.network import Network
 from podwire.lab.site import Site
-from podwire.lab.store import PluggedNic
+from podwire.lab.steps import Emit, one_step
+from podwire.lab.store import Frontends, PluggedNic
 from podwire.lab.work import Works
 from podwire.model.errors import InvalidInputError
 from podwire.model.progress import silent
@@ -48,8 +49,7 @@ class Networks:
         The caller has checked it (`model.aks_rules.check_vnet`).
         """
         network = self.want_vnet(vnet)
-        await self.site.materials.ready_machine()
-        await network.start(silent)
+        await self._run(network)
         before, network.vnet = network.vnet, vnet
         try:
             self.join_fabrics()
@@ -57,6 +57,21 @@ class Networks:
             network.vnet = before
             self.site.store.put(before.key, before)
             raise
+
+    def start_vnet(self, vnet: VNet) -> None:
+        """Begin to make its fabric; the store has the VNet already."""
+        network = self.want_vnet(vnet)
+
+        async def act(emit: Emit) -> None:
+            async with one_step(emit, "vnet", f"VNet {vnet.name}"):
+                await self._run(network)
+                self.join_fabrics()
+
+        self.works.begin(_subject(vnet.key), "starting", act)
+
+    async def _run(self, network: Network) -> None:
+        await self.site.materials.ready_machine()
+        await network.start(silent)
 
     def join_fabrics(self) -> None:
         """Make every running fabric, and the links between them, as the VNets say now."""
@@ -69,8 +84,17 @@ class Networks:
         used = next((name for name, one in nics.items() if one.vnet == key), None)
         if used is not None:
             raise InvalidInputError(f"VNet {key} is in use by {used}; delete that first")
-        self.site.store.delete(VNet, key)
+        if (work := self.works.current(_subject(key))) is not None:
+            await work.cancel()
+        with self.site.store.transaction():
+            self.site.store.delete(VNet, key)
+            self.site.store.delete(Frontends, key)
         network = self._networks.pop(key, None)
         if network is not None:
             await network.close()
             self.join_fabrics()
+
+
+def _subject(key: str) -> str:
+    """Of the works of a VNet."""
+    return f"vnet {key}"

@@ -37,6 +37,7 @@ def settle(site: Site, wanted: WantedCluster, vnet: VNet) -> None:
         for name in _pool_rows(store, spec.key):
             if name not in kept:
                 store.delete(Instances, name)
+                store.delete(Access, name)
 
 
 def pool_row(spec: ClusterSpec, pool: str) -> str:
@@ -123,12 +124,11 @@ def release(store: Store, name: str) -> None:
     store.delete(PluggedNic, name)
 
 
-def prune(store: Store, spec: ClusterSpec) -> None:
-    """Release the NICs of nodes that shall not be, when none of the cluster's nodes runs."""
-    kept = {control_plane_name(spec.key), *(one.nic.name for one in members(store, spec))}
-    for name, one in store.all(PluggedNic).items():
-        if one.cluster == spec.key and name not in kept:
-            release(store, name)
+def node_nics(store: Store, cluster: str) -> list[str]:
+    """The names of the nodes of the cluster that hold addresses, also of those that shall go."""
+    plane = control_plane_name(cluster)
+    plugged = store.all(PluggedNic).items()
+    return [name for name, one in plugged if one.cluster == cluster and name != plane]
 
 
 def forget_cluster(store: Store, key: str) -> None:

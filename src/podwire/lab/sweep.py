@@ -10,6 +10,7 @@ import os
 import shutil
 import signal
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -45,6 +46,14 @@ def sweep(layout: LabLayout, *, keep_logs: bool = False) -> None:
             root.rmdir()
     if troubles:
         raise PodwireError(f"lab {layout.name} is not all gone: {'; '.join(troubles)}")
+
+
+def remove_machines(layout: LabLayout, cgroups: LabCgroups, names: Iterable[str]) -> None:
+    """What nodes that shall not be any more have left: cgroups and disks. None of them runs."""
+    for name in names:
+        cgroups.kill(name)
+        cgroups.remove(name)
+        shutil.rmtree(layout.node_state(name), ignore_errors=True)
 
 
 def _end_daemon(layout: LabLayout) -> None:

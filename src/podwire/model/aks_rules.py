@@ -23,6 +23,9 @@ RESERVED_RANGES = ("169.254.0.0/16", "172.30.0.0/16", "172.31.0.0/16", "192.0.2.
 """Ranges that AKS keeps for itself; the lab's control plane lives in the third."""
 NO_VNET_RANGES = ("0.0.0.0/8", "127.0.0.0/8", "168.63.129.16/32", "224.0.0.0/3")
 """Ranges that no virtual network has: loopback, Azure's platform, multicast and beyond."""
+DEFAULT_POD_CIDR = "10.244.0.0/16"
+"""Of kubenet and overlay, when none is named."""
+NETWORK_POLICIES = ("none", "azure", "calico", "cilium")
 _CLUSTER_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?")
 
 
@@ -123,6 +126,7 @@ def check_cluster(spec: ClusterSpec, vnet: VNet) -> None:
     check_dns_service_ip(spec.dns_service_ip, service)
     if spec.is_kubenet:
         check_pod_cidr(spec.pod_cidr, vnet, service)
+    check_network_policy(spec.network_policy, mode_of(spec))
     for ranges, pools in _pools_by_subnet(spec, vnet):
         check_create(mode_of(spec), pools, ranges)
 
@@ -137,6 +141,16 @@ def check_cluster_upgrade(spec: ClusterSpec, vnet: VNet) -> None:
 def mode_of(spec: ClusterSpec) -> Mode:
     """How its pods get their addresses."""
     return ip_modes.KUBENET if spec.is_kubenet else ip_modes.NODE_SUBNET
+
+
+def check_network_policy(policy: str, mode: Mode) -> None:
+    """policy: one of NETWORK_POLICIES, or "" for none."""
+    if policy == "azure" and mode is ip_modes.KUBENET:
+        raise InvalidInputError(
+            "NetworkPolicy azure is not supported for network plugin kubenet",
+            code="NetworkPolicyAzureNotSupportedForKubenet",
+            target="networkProfile.networkPolicy",
+        )
 
 
 def _pools_by_subnet(spec: ClusterSpec, vnet: VNet) -> list[tuple[Ranges, list[Pool]]]:

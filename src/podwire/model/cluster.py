@@ -33,7 +33,8 @@ class ClusterSpec:
     """What is asked for.
 
     vnet: the VNet's key; subnet: the name of the subnet for nodes, and with the plugin azure for
-    pods; CIDRs and IPs as text; pod_cidr: kubenet's; version: as in v1.20.2, "" for what is here.
+    pods; CIDRs and IPs as text; pod_cidr: kubenet's; version: as in v1.20.2, "" for what is here;
+    node_group: the name of the node resource group, "" for AKS's own choice.
     """
 
     name: str
@@ -49,6 +50,7 @@ class ClusterSpec:
     pod_cidr: str = ""
     dns_prefix: str = ""
     version: str = ""
+    node_group: str = ""
 
     @property
     def key(self) -> str:
@@ -56,7 +58,7 @@ class ClusterSpec:
 
     @property
     def node_resource_group(self) -> str:
-        return f"MC_{self.resource_group}_{self.name}_{self.location}"[:80]
+        return self.node_group or f"MC_{self.resource_group}_{self.name}_{self.location}"[:80]
 
     @property
     def digits(self) -> str:

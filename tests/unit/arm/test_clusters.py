@@ -78,6 +78,22 @@ def test_a_cluster_without_a_subnet_gets_a_vnet_of_its_own(document: Client) -> 
     assert list(document.lab.vnets()) == ["networklab/aksvnet"]
 
 
+def test_a_node_resource_group_of_ones_own_name(document: Client) -> None:
+    body = document.put(CLUSTER, cluster(nodeResourceGroup="Nodes"))
+    assert body["properties"]["nodeResourceGroup"] == "Nodes"
+    assert wanted(document).node_resource_group == "Nodes"
+    group = document.ask("GET", f"{S}/resourceGroups/nodes").json()
+    assert (group["name"], group["managedBy"]) == ("Nodes", CLUSTER)
+    sets = f"{group['id']}/providers/Microsoft.Compute/virtualMachineScaleSets"
+    assert len(document.ask("GET", sets).json()["value"]) == 1
+    assert document.ask("GET", NODES).status_code == 404
+    body["properties"]["agentPoolProfiles"][0]["count"] = 2
+    document.put(CLUSTER, body)
+    assert wanted(document).node_group == "Nodes"
+    again = document.ask("PUT", f"{AKS}/other", cluster(nodeResourceGroup="NODES"))
+    assert again.json()["error"]["code"] == "NodeResourceGroupAlreadyExists"
+
+
 def test_states_of_a_cluster_on_its_way(document: Client) -> None:
     document.lab.gate.clear()
     first = document.ask("PUT", CLUSTER, cluster())
@@ -140,6 +156,21 @@ def test_a_node_image_upgrade_replaces_them_with_the_version_they_have(running: 
     assert (answer.status_code, state) == (202, "UpgradingNodeImageVersion")
     assert running.done(answer)["status"] == "Succeeded"
     assert said(running, "upgrade_pool") == [(KEY, "nodepool1", "v1.21.14")]
+
+
+def test_a_pool_that_goes_takes_the_keys_of_its_scale_set_along(running: Client) -> None:
+    pool = {"properties": {"count": 1, "mode": "User"}}
+    running.put(f"{POOLS}/two", pool)
+    name = next(one for one in _scale_sets(running) if "-two-" in one)
+    secret = f"{NODES}/providers/Microsoft.Compute/virtualMachineScaleSets/{name}/extensions"
+    running.store.put_secret(secret, '{"extensions": [], "applied": true}')
+    assert running.done(running.ask("DELETE", f"{POOLS}/two"))["status"] == "Succeeded"
+    assert running.store.secret(secret) is None
+
+
+def _scale_sets(client: Client) -> list[str]:
+    path = f"{NODES}/providers/Microsoft.Compute/virtualMachineScaleSets"
+    return [one["name"] for one in client.ask("GET", path).json()["value"]]
 
 
 def test_stop_and_start(running: Client) -> None:

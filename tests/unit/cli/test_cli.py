@@ -42,6 +42,24 @@ def test_an_error_is_one_line_and_status_1(
     assert said.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--pod-cidr 10.244.0.0/16", "use network plugin `kubenet`"),
+        ("--network-plugin kubenet --network-policy azure", "NetworkPolicy azure is not supported"),
+        ("--network-plugin kubenet --pod-cidr 10.220.0.0/17", "overlaps with reserved VNET CIDR"),
+        ("--network-plugin kubenet --pod-cidr 10.1.0.0/99", "invalid CIDR"),
+        ("--network-plugin kubenet --nodes 401", "at most 400"),
+        ("--nodes 9", "Pre-allocated IPs 279 exceeds IPs available 251"),
+    ],
+)
+def test_up_refuses_what_azure_refuses(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: str, said: str
+) -> None:
+    assert run(monkeypatch, "up", *words.split()) == 1
+    assert said in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", ["aks-nodepool1-1-vmss000001", "vmss000001", "1"])
 def test_a_node_is_found_by_the_end_of_its_name(name: str) -> None:
     assert find_node(NODES, name) is NODES[1]

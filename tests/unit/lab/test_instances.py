@@ -16,6 +16,13 @@ def test_out_and_in_and_out_again() -> None:
     assert two.resized(4).numbers == (0, 1, 3, 4)
 
 
+def test_what_an_upgrade_has_replaced_goes_with_its_instance() -> None:
+    pool = Instances().resized(3).with_renewed([0]).with_renewed([2])
+    assert pool.renewed == (0, 2)
+    assert pool.resized(2).renewed == (0,)
+    assert pool.resized(2).resized(3).renewed == (0,), "a new instance is none of the old"
+
+
 @given(st.lists(st.one_of(st.integers(0, 20), st.sets(st.integers(0, 30)))))
 def test_a_number_that_was_given_out_never_comes_back(deeds: list[int | set[int]]) -> None:
     pool, gone = Instances(), set[int]()

@@ -13,9 +13,17 @@ from podwire.kernel.process import Supervisor
 from podwire.lab.defaults import document_cluster, document_vnet
 from podwire.lab.instances import Instances
 from podwire.lab.materials import Materials
-from podwire.lab.nics import forget_cluster, members, prune, settle, taken
+from podwire.lab.nics import (
+    forget_cluster,
+    members,
+    node_nics,
+    pool_row,
+    release,
+    settle,
+    taken,
+)
 from podwire.lab.site import Site
-from podwire.lab.store import Frontends, PluggedNic, Store, WantedCluster
+from podwire.lab.store import Access, Frontends, PluggedNic, Store, WantedCluster
 from podwire.model.cluster import ClusterSpec
 from podwire.model.errors import InvalidInputError
 from podwire.model.layout import LabLayout
@@ -79,14 +87,18 @@ def test_a_node_that_goes_keeps_its_addresses_until_it_has_ended(site: Site) -> 
     fewer = with_nodes(1)
     settle(site, WantedCluster(fewer), VNET)
     assert "10.220.2.66" in taken(site.store, VNET.key)
-    prune(site.store, fewer)
+    last = SPEC.node_name("nodepool1", 2)
+    assert last in node_nics(site.store, SPEC.key)
+    release(site.store, last)
     assert "10.220.2.66" not in taken(site.store, VNET.key)
     assert firsts(site, fewer) == ["10.220.2.4"]
 
 
 def test_a_pool_that_goes_leaves_no_row(site: Site) -> None:
     settle(site, WantedCluster(with_nodes(1, Pool("two", 1, 30))), VNET)
+    site.store.put(pool_row(SPEC, "two"), Access())
     settle(site, WantedCluster(with_nodes(1)), VNET)
+    assert site.store.all(Access) == {}, "a pool of the same name has not the keys of the old one"
     assert list(site.store.all(Instances)) == [f"{SPEC.key}/nodepool1"]
 
 

@@ -18,6 +18,7 @@ from podwire.arm.operations import Deed
 from podwire.arm.shapes import TAGS, Shape
 from podwire.arm.store import Body, OperationRow, Row
 from podwire.arm.translate.cluster import CLUSTERS, completed, own_vnet, spec_of
+from podwire.arm.translate.machines import Names
 from podwire.arm.translate.offered import check_offered
 from podwire.arm.translate.pools import stays
 from podwire.model.vnet import resource_key
@@ -142,8 +143,8 @@ class Clusters(Stored):
         return Answer(202, None, self.desk.located(ask, begun))
 
     async def settled(self, key: str) -> None:
-        """Wait until the lab does nothing with the cluster: a daemon that starts goes on with
-        what its own rows say before anybody asks."""
+        """Wait until the lab does nothing with the cluster: one whose nodes are to be replaced is
+        built first by a daemon that starts."""
         while (facts := self.desk.lab.clusters().get(key)) is not None:
             if facts.state not in _CHANGING:
                 return
@@ -154,7 +155,6 @@ class Clusters(Stored):
         if row is None:
             return None
         spec = spec_of(row.body)
-        await self.settled(spec.key)
         if (vnet := own_vnet(row.body)) is not None and vnet.key not in self.desk.lab.vnets():
             await self.desk.lab.put_vnet(vnet)
         await self.desk.lab.put_cluster(spec, self.desk.emit)
@@ -178,15 +178,11 @@ class Clusters(Stored):
         self.desk.store.delete_secrets_below(group)
 
     async def _stop(self, operation: OperationRow) -> Body | None:
-        key = _lab_key(operation)
-        await self.settled(key)
-        await self.desk.lab.stop_cluster(key, self.desk.emit)
+        await self.desk.lab.stop_cluster(_lab_key(operation), self.desk.emit)
         return None
 
     async def _start(self, operation: OperationRow) -> Body | None:
-        key = _lab_key(operation)
-        await self.settled(key)
-        await self.desk.lab.start_cluster(key, self.desk.emit)
+        await self.desk.lab.start_cluster(_lab_key(operation), self.desk.emit)
         return None
 
     def settle_put(self, operation: OperationRow, error: ArmError | None) -> None:
@@ -200,9 +196,16 @@ class Clusters(Stored):
             {**one, "provisioningState": state} for one in profiles if error or stays(one)
         ]
         if not error:
+            self._forget_pools(row.body, [one["name"] for one in profiles if not stays(one)])
             properties = self._versions(properties)
         body = {**row.body, "properties": properties}
         self.desk.store.put(self.name, with_state(body, state))
+
+    def _forget_pools(self, body: Body, pools: list[str]) -> None:
+        """What was set at their scale sets goes with them: keys, passwords."""
+        names = Names(spec_of(body), self.desk.subscription, None)
+        for one in pools:
+            self.desk.store.delete_secrets_below(names.scale_set(one))
 
     def _versions(self, properties: Body) -> Body:
         """What runs now is what was asked for."""

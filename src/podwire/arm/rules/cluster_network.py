@@ -13,16 +13,21 @@ from podwire.arm.errors import ArmError
 from podwire.arm.rules.fields import choice, same, strings, text
 from podwire.arm.rules.network import SUBNETS, services, vnet_value
 from podwire.arm.rules.world import Body, World
-from podwire.model.aks_rules import check_dns_service_ip, check_pod_cidr, check_service_cidr
+from podwire.model.aks_rules import (
+    DEFAULT_POD_CIDR,
+    NETWORK_POLICIES,
+    check_dns_service_ip,
+    check_network_policy,
+    check_pod_cidr,
+    check_service_cidr,
+)
 from podwire.model.errors import invalid_parameter
 from podwire.model.ip_modes import KUBENET, NODE_SUBNET, OVERLAY, Mode
 from podwire.model.vnet import VNet
 
 DEFAULT_SERVICE_CIDR, DEFAULT_DNS_SERVICE_IP = "10.0.0.0/16", "10.0.0.10"
-DEFAULT_POD_CIDR = "10.244.0.0/16"
 DEFAULT_PLUGIN = "kubenet"
 _OWN_SERVICE = "Microsoft.ContainerService/managedClusters"
-_POLICIES = ("none", "azure", "calico", "cilium")
 _SUBNET_KIND = "microsoft.network/virtualnetworks/subnets"
 _EXPECT = (
     "Expect fully qualified resource Id that start with '/subscriptions/{subscriptionId}' or "
@@ -73,14 +78,8 @@ def check_network(network: Network, vnet: VNet) -> None:
     if network.mode is not NODE_SUBNET:
         check_pod_cidr(network.pod_cidr, vnet, service)
     body = {"policy": network.policy}
-    policy = choice(body, "policy", _POLICIES, "NetworkPolicy")
-    if policy == "azure" and network.mode is KUBENET:
-        raise ArmError(
-            400,
-            "NetworkPolicyAzureNotSupportedForKubenet",
-            "NetworkPolicy azure is not supported for network plugin kubenet",
-            "networkProfile.networkPolicy",
-        )
+    policy = choice(body, "policy", NETWORK_POLICIES, "NetworkPolicy")
+    check_network_policy(policy, network.mode)
 
 
 def vnet_of(subnet_ids: Iterable[str], world: World) -> VNet:

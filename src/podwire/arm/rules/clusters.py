@@ -11,11 +11,13 @@ from podwire.arm import ids
 from podwire.arm.errors import ArmError
 from podwire.arm.rules import pools, unchanged, versions
 from podwire.arm.rules.cluster_network import check_network, network_of, vnet_of
-from podwire.arm.rules.fields import at, objects, text
+from podwire.arm.rules.fields import at, objects, same, text
+from podwire.arm.rules.names import check_group_name
 from podwire.arm.rules.world import Body, World
 from podwire.model.errors import InvalidInputError, invalid_parameter
 
 NODE_GROUP_NAME = 80
+_CLUSTERS = "microsoft.containerservice/managedclusters"
 _DNS_PREFIX = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,52}[A-Za-z0-9])?")
 
 
@@ -85,8 +87,13 @@ def _check_new(cluster_id: str, new: Body, world: World) -> None:
             code="InvalidParameter",
             target="nodeResourceGroup",
         )
+    if not group:
+        return
+    check_group_name(group)
     subscription = ids.parse(cluster_id).subscription
-    if group and world.get(ids.group_id(subscription, group)) is not None:
+    others = (text(one, "properties.nodeResourceGroup") for one in world.all(_CLUSTERS))
+    taken = world.get(ids.group_id(subscription, group)) is not None
+    if taken or any(same(one, group) for one in others):
         raise ArmError(
             400,
             "NodeResourceGroupAlreadyExists",

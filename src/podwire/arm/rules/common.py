@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from podwire.arm import ids
 from podwire.arm.errors import ArmError, group_not_found
-from podwire.arm.places import region
+from podwire.arm.places import LOCATIONS, region
 from podwire.arm.rules.fields import at, text
-from podwire.arm.rules.names import REGIONS, check_name, check_tags
+from podwire.arm.rules.names import check_name, check_tags
 from podwire.arm.rules.world import Body, World
 
 _TRACKED = frozenset(
@@ -100,11 +100,11 @@ def _check_location(target: ids.Target, old: Body | None, new: Body) -> None:
             f"resource group '{target.group}'. A resource with the same name cannot be created "
             f"in location '{region(wanted)}'. Please select a new resource name.",
         )
-    if region(wanted) not in REGIONS:
+    if region(wanted) not in LOCATIONS:
         raise ArmError(
             400,
             "LocationNotAvailableForResourceType",
             f"The provided location '{wanted}' is not available for resource type "
             f"'{target.kind}'. List of available regions for the resource type is "
-            f"'{','.join(REGIONS)}'.",
+            f"'{','.join(LOCATIONS)}'.",
         )

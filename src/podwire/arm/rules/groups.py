@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from podwire.arm import ids
 from podwire.arm.errors import ArmError
-from podwire.arm.places import region
+from podwire.arm.places import LOCATIONS, region
 from podwire.arm.rules.common import being_deleted, location_required
 from podwire.arm.rules.fields import same, text
-from podwire.arm.rules.names import REGIONS, check_group_name, check_tags
+from podwire.arm.rules.names import check_group_name, check_tags
 from podwire.arm.rules.world import Body, World
 
 _CLUSTERS = "microsoft.containerservice/managedclusters"
@@ -33,12 +33,12 @@ def _check_location(name: str, old: Body | None, new: Body) -> None:
             f"Invalid resource group location '{wanted}'. The Resource group already exists in "
             f"location '{text(old, 'location')}'.",
         )
-    if wanted and wanted not in REGIONS:
+    if wanted and wanted not in LOCATIONS:
         raise ArmError(
             400,
             "LocationNotAvailableForResourceGroup",
             f"The provided location '{wanted}' is not available for resource group. List of "
-            f"available regions is '{','.join(REGIONS)}'.",
+            f"available regions is '{','.join(LOCATIONS)}'.",
         )
 
 

@@ -1,4 +1,4 @@
-"""Names, regions and tags: what every type of resource is held to. Pure.
+"""Names and tags: what every type of resource is held to. Pure.
 
 Source: "Naming rules and restrictions for Azure resources", "Use tags" (50 pairs; names of 512
 characters, values of 256), and the texts that users met.
@@ -16,15 +16,6 @@ from podwire.arm.rules.world import Body
 from podwire.model.aks_rules import check_cluster_name
 from podwire.model.pool_rules import check_pool_name
 
-_REGIONS = """
-    eastus eastus2 centralus northcentralus southcentralus westcentralus westus westus2 westus3
-    canadacentral canadaeast brazilsouth northeurope westeurope uksouth ukwest francecentral
-    germanywestcentral italynorth norwayeast polandcentral spaincentral swedencentral
-    switzerlandnorth eastasia southeastasia australiaeast australiacentral australiasoutheast
-    japaneast japanwest koreacentral koreasouth centralindia southindia westindia
-    southafricanorth uaenorth qatarcentral israelcentral
-"""
-REGIONS = tuple(_REGIONS.split())
 GROUP_NAME, VNET_NAME, NETWORK_NAME = 90, 64, 80
 """The most characters that a name may have."""
 TAGS, TAG_NAME, TAG_VALUE = 50, 512, 256

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from dataclasses import replace
 
 from podwire.arm.ids import parse, resource_id
 from podwire.arm.store import Body
 from podwire.arm.tokens import TENANT
 from podwire.arm.translate.pools import pool_value, profile_of, stays
 from podwire.arm.translate.vnet import VNETS
+from podwire.model.aks_rules import DEFAULT_POD_CIDR
 from podwire.model.cluster import AZURE, KUBENET, ClusterSpec
 from podwire.model.vnet import Subnet, VNet, resource_key
 
@@ -29,7 +31,6 @@ NETWORK_DEFAULTS: Body = {
     "outboundType": "loadBalancer",
     "ipFamilies": ["IPv4"],
 }
-POD_CIDR = "10.244.0.0/16"
 _OWN_VNET, _OWN_SUBNET = "10.224.0.0/12", "10.224.0.0/16"
 
 
@@ -46,7 +47,7 @@ def spec_of(body: Body) -> ClusterSpec:
     first = profiles[0]["vnetSubnetID"]
     vnet, subnet = subnet_names(first)
     plugin = network["networkPlugin"].lower()
-    return ClusterSpec(
+    spec = ClusterSpec(
         name=target.name,
         resource_group=target.group,
         location=body["location"],
@@ -61,6 +62,9 @@ def spec_of(body: Body) -> ClusterSpec:
         dns_prefix=properties["dnsPrefix"],
         version=wanted_version(properties),
     )
+    named = properties["nodeResourceGroup"]
+    usual = named.lower() == spec.node_resource_group.lower()
+    return spec if usual else replace(spec, node_group=named)
 
 
 def wanted_version(properties: Body) -> str:
@@ -155,6 +159,7 @@ def _bare_spec(body: Body, given: Body, before: Body, network: Body) -> ClusterS
         service_cidr=network["serviceCidr"],
         dns_service_ip=network["dnsServiceIP"],
         dns_prefix=prefix,
+        node_group=before.get("nodeResourceGroup") or given.get("nodeResourceGroup", ""),
     )
 
 
@@ -169,7 +174,7 @@ def _first_subnet(profiles: Sequence[Body]) -> str:
 def _network(given: Body) -> Body:
     network = {**NETWORK_DEFAULTS, **given}
     if network["networkPlugin"].lower() == KUBENET:
-        network = {"podCidr": POD_CIDR, **network}
+        network = {"podCidr": DEFAULT_POD_CIDR, **network}
         network["podCidrs"] = [network["podCidr"]]
     network["serviceCidrs"] = [network["serviceCidr"]]
     network["networkPlugin"] = network["networkPlugin"].lower()
@@ -236,6 +241,7 @@ def cluster_body(spec: ClusterSpec, subscription: str, subnet_id: str, version: 
         "properties": {
             "provisioningState": "Succeeded",
             "dnsPrefix": spec.dns_prefix,
+            "nodeResourceGroup": spec.node_resource_group,
             "networkProfile": network,
             "agentPoolProfiles": [
                 {

@@ -15,8 +15,8 @@ from typing import Any
 
 from podwire.arm import ids
 from podwire.arm.errors import ArmError, as_arm_error, operation_not_allowed
+from podwire.arm.places import LOCATIONS
 from podwire.arm.rules import check_delete, check_put
-from podwire.arm.rules.names import REGIONS
 from podwire.model import pool_rules
 from podwire.model.errors import PodwireError
 from tests.unit.arm.rules.small_world import (
@@ -33,7 +33,7 @@ from tests.unit.arm.rules.small_world import (
 
 TABLE = Path(__file__).with_name("refusals.toml")
 _ABBREVIATIONS = {
-    "$regions": ",".join(REGIONS),
+    "$regions": ",".join(LOCATIONS),
     "$autoscaler": pool_rules._AUTOSCALER,
     "$vnet": VNET,
     "$vmss": VMSS,
@@ -135,7 +135,8 @@ def _entry(case: Case) -> str:
 
 def _short(text: str) -> str:
     """Without what only fills a page; < and * as they are in Markdown."""
-    text = text.replace(",".join(REGIONS), f"{REGIONS[0]},{REGIONS[1]},...")
+    first, second, *_ = LOCATIONS
+    text = text.replace(",".join(LOCATIONS), f"{first},{second},...")
     text = re.sub(r"a{20,}", "aaa...a", text)
     return re.sub(r"([<*_\\])", r"\\\1", text)
 
