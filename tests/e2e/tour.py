@@ -5,7 +5,7 @@ which lives as long as the document, so that variables stay; with no name before
 reader's own shell, with `node0#` (any name of a node's end and `#`) root's shell on that node. What
 follows is what must come out: `…` stands for anything within a line, a line of `…` alone for any
 lines, and runs of blanks are equal. A command must end with exit status 0, and a command whose
-block shows no output may say anything.
+block shows no output may say anything. What goes to stderr (progress, summaries) is not compared.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -81,18 +82,19 @@ class Shell:
     """A bash that stays, fed one command at a time."""
 
     def __init__(self, argv: list[str], env: Mapping[str, str], directory: Path) -> None:
+        self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115  closed with the shell
         self._bash = subprocess.Popen(
             argv,
             env=dict(env),
             cwd=directory,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            stderr=self.errors,
             text=True,
         )
 
     def type(self, command: str) -> tuple[str, int]:
-        """What it says, stderr included, and its exit status."""
+        """What it says, and its exit status."""
         assert self._bash.stdin is not None
         assert self._bash.stdout is not None
         self._bash.stdin.write(f"{command}\nprintf '{_END}%s\\n' $?\n")
@@ -109,6 +111,12 @@ class Shell:
         assert self._bash.stdin is not None
         self._bash.stdin.close()
         self._bash.wait(20)
+        self.errors.close()
+
+    def complaints(self) -> str:
+        """All that went to stderr so far."""
+        self.errors.seek(0)
+        return self.errors.read()
 
 
 class Reader:
@@ -132,7 +140,8 @@ class Reader:
                 shown = "\n".join(command.expected)
                 raise AssertionError(
                     f"line {command.line}: {command.text}\nexit status {status}\n"
-                    f"--- shown\n{shown}\n--- came\n{said}"
+                    f"--- shown\n{shown}\n--- came\n{said}\n"
+                    f"--- stderr\n{self._shell(command.shell).complaints()[-2000:]}"
                 )
             time.sleep(0.5)
 
