@@ -400,6 +400,16 @@ CASES = (
         *("client-1", "web-2:80", "ip-forward-off", "space node/n2"),
     ),
     Case(
+        *("ip_forward off, bridge, a service", "bridge"),
+        _sysctl("node/n1", net__ipv4__ip_forward="0"),
+        *("client-1", "svc/web", "ip-forward-off", "space node/n1"),
+    ),
+    Case(
+        *("not enslaved, from afar", "bridge"),
+        _link("node/n1", "azv5", master="", port_state=""),
+        *("client-2", "web-1:80", "veth-not-enslaved", "link node/n1 azv5"),
+    ),
+    Case(
         *("FORWARD policy", "bridge"),
         _chain("node/n1", "filter", "FORWARD", lambda one: replace(one, policy="DROP")),
         *("client-1", "web-1:80", "iptables-policy-drop", "space node/n1"),

@@ -154,7 +154,12 @@ class Fabric:
             if not taken.name:
                 return self._unowned(skb)
             text = f"the route {entry.text} leads nowhere"
-            return self._drop("udr-nowhere", text, "fabric route", skb, entry=entry, blamed=entry)
+            return self._drop(
+                *("udr-nowhere", text, "fabric route", skb),
+                verdict=self._nowhere(skb),
+                entry=entry,
+                blamed=entry,
+            )
         if hop == NextHop.PEERING:
             return self._peer(skb, mine, taken, vnet)
         owner = _owner(vnet, skb.dst)
@@ -172,13 +177,21 @@ class Fabric:
             text += f", the address of pod {pod.key}"
         if service is not None:
             return self._unserved(skb, text)
-        return self._drop("unowned-address", text, "fabric route", skb)
+        return self._drop("unowned-address", text, "fabric route", skb, verdict=self._nowhere(skb))
 
     def _unserved(self, skb: Skb, text: str) -> End:
         """A service's address came out of a node: its rules have not translated it."""
         service = self._world.service_at(skb.dst)
         assert service is not None
-        return self._trail.end("dropped", self._stack, skb, self._walk.unserved(service, skb, text))
+        unserved = self._walk.unserved(service, skb, text)
+        return self._trail.end(self._nowhere(skb), self._stack, skb, unserved)
+
+    def _nowhere(self, skb: Skb) -> Verdict:
+        """Dropped, as in Azure; what would leave the VNet is told (ADR 6)."""
+        vnet = self._world.vnet_of(self._stack.id)
+        own = vnet.vnet.prefixes if vnet else ()
+        inside = any(IPv4Address(skb.dst) in IPv4Network(one) for one in own)
+        return "dropped" if inside else "refused"
 
     def _outside(self, skb: Skb, vnet: VirtualNetwork, mine: Plugged) -> End:
         if self._world.service_at(skb.dst) is not None:
@@ -206,7 +219,12 @@ class Fabric:
         owner = _owner(vnet, taken.next_hop_ip)
         if owner is None:
             text = f"the route {entry.text} leads to {taken.next_hop_ip}, which no NIC has"
-            return self._drop("udr-nowhere", text, "fabric route", skb, entry=entry, blamed=entry)
+            return self._drop(
+                *("udr-nowhere", text, "fabric route", skb),
+                verdict=self._nowhere(skb),
+                entry=entry,
+                blamed=entry,
+            )
         if not owner.nic.ip_forwarding and skb.dst not in owner.nic.addresses:
             text = f"the route {entry.text} leads to NIC {owner.nic.name}, which does not forward"
             return self._drop(
