@@ -115,6 +115,19 @@ def _without_rules(space_id: str, table: str, name: str) -> Mutation:
     return _chain(space_id, table, name, lambda one: replace(one, rules=()))
 
 
+def _everywhere_to(old: str, new: str) -> Mutation:
+    """The rules of n1 translate to another address."""
+
+    def change(chain: IptablesChain) -> IptablesChain:
+        rules = (
+            replace(one, text=one.text.replace(f"-destination {old}", f"-destination {new}"))
+            for one in chain.rules
+        )
+        return replace(chain, rules=tuple(rules))
+
+    return lambda seen: build.edit_rules(seen, "node/n1", "nat", change)
+
+
 def _all(*plants: Mutation) -> Mutation:
     def plant(seen: Snapshot) -> Snapshot:
         for one in plants:
@@ -408,6 +421,28 @@ CASES = (
         *("not enslaved, from afar", "bridge"),
         _link("node/n1", "azv5", master="", port_state=""),
         *("client-2", "web-1:80", "veth-not-enslaved", "link node/n1 azv5"),
+    ),
+    Case(
+        *("own link down", "bridge"),
+        _all(
+            _link(_CLIENT1, "eth0", up=False),
+            _space(_CLIENT1, routes=()),
+            _link("node/n1", "azv6", carrier=False, port_state="disabled"),
+        ),
+        *("client-1", "web-1:80", "link-down", f"link {_CLIENT1} eth0"),
+    ),
+    Case(
+        *("the NIC is no port", "bridge"),
+        _link("node/n1", "eth0", master="", port_state=""),
+        *("client-1", "web-2:80", "veth-not-enslaved", "link node/n1 eth0"),
+    ),
+    Case(
+        *("an endpoint that no pod has", "bridge"),
+        _all(
+            _nic("n1-nic", addresses=("10.220.2.4", "10.220.2.5", "10.220.2.6", "10.220.2.9")),
+            _everywhere_to("10.220.2.5:80", "10.220.2.9:80"),
+        ),
+        *("client-1", "svc/web", "endpoint-stale", "service default/web"),
     ),
     Case(
         *("FORWARD policy", "bridge"),

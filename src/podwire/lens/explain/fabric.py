@@ -72,7 +72,10 @@ class Fabric:
         link = self._stack.links[port]
         if arp.target_ip in nic.addresses:
             text = f"the fabric answers no ARP request for {arp.target_ip}, which is the NIC's own"
-            return self._drop("neighbour-unresolved", text, "fabric", skb)
+            known = self._world.meant(arp.target_ip)
+            if not known:
+                text = f"{arp.target_ip} is no pod's and no node's: {text}"
+            return self._drop("neighbour-unresolved" if known else "pod-gone", text, "fabric", skb)
         return self._walk.arp_answer(skb, self._stack, link)
 
     def _spoofed(self, skb: Skb, mine: Plugged) -> End | None:

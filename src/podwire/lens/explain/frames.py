@@ -260,7 +260,10 @@ class Frames(ABC):
 
     def _nowhere(self, skb: Skb, stack: Stack, bridge: Link) -> End:
         address = skb.arp.target_ip if skb.arp else skb.dst
-        found = blame.lost_pod(self.world, address, "bridge") or culprit(
+        found = blame.lost_pod(self.world, address, "bridge")
+        if found is None and bridge.name == blame.pod_bridge(stack):
+            found = blame.loose_uplink(self.world, stack, bridge.name)
+        found = found or culprit(
             *(self.world, "neighbour-unresolved"),
             f"no port of {bridge.name} on {stack.label} leads to {address} ({skb.dmac})",
             *("bridge", stack),
