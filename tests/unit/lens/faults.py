@@ -22,6 +22,7 @@ from podwire.lens.snapshot import (
     Space,
     VirtualNetwork,
 )
+from podwire.model.load_balancer import LoadBalancer
 from podwire.model.route_table import NextHop, RouteTable
 from podwire.model.route_table import Route as UserRoute
 from podwire.model.security import Access, Direction, SecurityGroup, SecurityRule
@@ -139,6 +140,19 @@ def _all(*plants: Mutation) -> Mutation:
 
 def _network(change: Callable[[VirtualNetwork], VirtualNetwork]) -> Mutation:
     return lambda seen: build.edit_vnet(seen, change)
+
+
+def _balancer(change: Callable[[LoadBalancer], LoadBalancer]) -> Mutation:
+    return _network(
+        lambda one: replace(
+            one,
+            balancers=tuple(replace(b, balancer=change(b.balancer)) for b in one.balancers),
+        )
+    )
+
+
+def _for_others(one: LoadBalancer) -> LoadBalancer:
+    return replace(one, rules=(replace(one.rules[0], sources=("9.0.0.0/8",)),))
 
 
 def _nic(name: str, **values: Any) -> Mutation:
@@ -596,6 +610,26 @@ CASES = (
     Case(
         *("kubenet NIC does not forward", "kubenet", _nic("n2-nic", ip_forwarding=False)),
         *("client-1", "web-2:80", "udr-no-forwarding", "nic n2-nic"),
+    ),
+    Case(
+        *("a balancer has no such port", "bridge", lambda seen: seen),
+        *("client-1", f"{build.FRONTEND_IP}:81", "balancer-no-rule"),
+    ),
+    Case(
+        *("a balancer's rule is for others", "transparent"),
+        _all(
+            _without_rules("node/n1", "nat", "KUBE-SERVICES"),
+            _balancer(_for_others),
+        ),
+        *("n1", f"{build.FRONTEND_IP}:80", "balancer-source"),
+    ),
+    Case(
+        *("a balancer without backends", "transparent"),
+        _all(
+            _without_rules("node/n1", "nat", "KUBE-SERVICES"),
+            _balancer(lambda one: replace(one, backends=())),
+        ),
+        *("n1", f"{build.FRONTEND_IP}:80", "balancer-no-backend"),
     ),
     Case(
         *("conntrack full", "transparent"),
