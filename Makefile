@@ -42,6 +42,7 @@ bench: $(STAMP)
 	$(BIN)/python -m bench.cni
 	$(BIN)/python -m bench.arm
 	$(BIN)/python -m bench.draw
+	$(BIN)/python -m bench.explain
 
 clean:
 	rm -rf $(VENV) $(VENV)-az build dist

@@ -22,6 +22,7 @@ from podwire.lens.snapshot import (
     Space,
     VirtualNetwork,
 )
+from podwire.model.load_balancer import LoadBalancer
 from podwire.model.route_table import NextHop, RouteTable
 from podwire.model.route_table import Route as UserRoute
 from podwire.model.security import Access, Direction, SecurityGroup, SecurityRule
@@ -115,6 +116,19 @@ def _without_rules(space_id: str, table: str, name: str) -> Mutation:
     return _chain(space_id, table, name, lambda one: replace(one, rules=()))
 
 
+def _everywhere_to(old: str, new: str) -> Mutation:
+    """The rules of n1 translate to another address."""
+
+    def change(chain: IptablesChain) -> IptablesChain:
+        rules = (
+            replace(one, text=one.text.replace(f"-destination {old}", f"-destination {new}"))
+            for one in chain.rules
+        )
+        return replace(chain, rules=tuple(rules))
+
+    return lambda seen: build.edit_rules(seen, "node/n1", "nat", change)
+
+
 def _all(*plants: Mutation) -> Mutation:
     def plant(seen: Snapshot) -> Snapshot:
         for one in plants:
@@ -126,6 +140,19 @@ def _all(*plants: Mutation) -> Mutation:
 
 def _network(change: Callable[[VirtualNetwork], VirtualNetwork]) -> Mutation:
     return lambda seen: build.edit_vnet(seen, change)
+
+
+def _balancer(change: Callable[[LoadBalancer], LoadBalancer]) -> Mutation:
+    return _network(
+        lambda one: replace(
+            one,
+            balancers=tuple(replace(b, balancer=change(b.balancer)) for b in one.balancers),
+        )
+    )
+
+
+def _for_others(one: LoadBalancer) -> LoadBalancer:
+    return replace(one, rules=(replace(one.rules[0], sources=("9.0.0.0/8",)),))
 
 
 def _nic(name: str, **values: Any) -> Mutation:
@@ -400,6 +427,38 @@ CASES = (
         *("client-1", "web-2:80", "ip-forward-off", "space node/n2"),
     ),
     Case(
+        *("ip_forward off, bridge, a service", "bridge"),
+        _sysctl("node/n1", net__ipv4__ip_forward="0"),
+        *("client-1", "svc/web", "ip-forward-off", "space node/n1"),
+    ),
+    Case(
+        *("not enslaved, from afar", "bridge"),
+        _link("node/n1", "azv5", master="", port_state=""),
+        *("client-2", "web-1:80", "veth-not-enslaved", "link node/n1 azv5"),
+    ),
+    Case(
+        *("own link down", "bridge"),
+        _all(
+            _link(_CLIENT1, "eth0", up=False),
+            _space(_CLIENT1, routes=()),
+            _link("node/n1", "azv6", carrier=False, port_state="disabled"),
+        ),
+        *("client-1", "web-1:80", "link-down", f"link {_CLIENT1} eth0"),
+    ),
+    Case(
+        *("the NIC is no port", "bridge"),
+        _link("node/n1", "eth0", master="", port_state=""),
+        *("client-1", "web-2:80", "veth-not-enslaved", "link node/n1 eth0"),
+    ),
+    Case(
+        *("an endpoint that no pod has", "bridge"),
+        _all(
+            _nic("n1-nic", addresses=("10.220.2.4", "10.220.2.5", "10.220.2.6", "10.220.2.9")),
+            _everywhere_to("10.220.2.5:80", "10.220.2.9:80"),
+        ),
+        *("client-1", "svc/web", "endpoint-stale", "service default/web"),
+    ),
+    Case(
         *("FORWARD policy", "bridge"),
         _chain("node/n1", "filter", "FORWARD", lambda one: replace(one, policy="DROP")),
         *("client-1", "web-1:80", "iptables-policy-drop", "space node/n1"),
@@ -551,6 +610,26 @@ CASES = (
     Case(
         *("kubenet NIC does not forward", "kubenet", _nic("n2-nic", ip_forwarding=False)),
         *("client-1", "web-2:80", "udr-no-forwarding", "nic n2-nic"),
+    ),
+    Case(
+        *("a balancer has no such port", "bridge", lambda seen: seen),
+        *("client-1", f"{build.FRONTEND_IP}:81", "balancer-no-rule"),
+    ),
+    Case(
+        *("a balancer's rule is for others", "transparent"),
+        _all(
+            _without_rules("node/n1", "nat", "KUBE-SERVICES"),
+            _balancer(_for_others),
+        ),
+        *("n1", f"{build.FRONTEND_IP}:80", "balancer-source"),
+    ),
+    Case(
+        *("a balancer without backends", "transparent"),
+        _all(
+            _without_rules("node/n1", "nat", "KUBE-SERVICES"),
+            _balancer(lambda one: replace(one, backends=())),
+        ),
+        *("n1", f"{build.FRONTEND_IP}:80", "balancer-no-backend"),
     ),
     Case(
         *("conntrack full", "transparent"),

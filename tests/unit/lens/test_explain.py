@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from podwire.lens import names
 from podwire.lens.explain import Explanation, explain
 from podwire.lens.explain.faults import FAULTS
-from podwire.lens.snapshot import Snapshot
+from podwire.lens.snapshot import IptablesChain, Snapshot, Space
 from podwire.model.errors import InvalidInputError
 from tests.unit.lens import build
 from tests.unit.lens.faults import CASES, Case
+from tests.unit.lens.saved import NAMES, saved
 
 MODES = ("bridge", "transparent", "kubenet")
 SOURCES = ("web-1", "client-1", "web-2", "client-2", "n1", "n2")
@@ -45,6 +48,23 @@ def test_a_healthy_network_has_no_culprit(mode: str, source: str) -> None:
         assert told.mtu == 1500 or told.mtu == 65536 or not told.mtu
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_a_real_lab_has_no_culprit(name: str) -> None:
+    seen = saved(name)
+    pods = [pod for pod in seen.clusters[0].pods if pod.phase == "Running"]
+    sources = [*(pod.key for pod in pods if pod.space), *(node.name for node in seen.nodes)]
+    targets = [*((pod.key, "tcp") for pod in pods), *((pod.key, "icmp") for pod in pods)]
+    targets += [(f"{node.name}:10250", "tcp") for node in seen.nodes]
+    for service in seen.clusters[0].services:
+        for port in service.ports:
+            targets.append((f"svc/{service.key}:{port.port}", port.protocol.lower()))
+    for source in sources:
+        for target, protocol in targets:
+            told = ask(seen, source, target, protocol)
+            assert (source, target, told.verdict) == (source, target, "delivered")
+            assert (source, target, told.warnings) == (source, target, ())
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_a_name_is_asked_for_and_found(mode: str) -> None:
     told = ask(build.lab(mode), "client-1", "web.default.svc.cluster.local:80")
@@ -71,9 +91,7 @@ def test_without_its_element_of_loop_nothing_is_wrong() -> None:
     assert (told.verdict, told.warnings) == ("delivered", ())
 
 
-def _without_loop(space):
-    from dataclasses import replace
-
+def _without_loop(space: Space) -> Space:
     nft = tuple(
         {"set": {**one["set"], "elem": []}} if one.get("set", {}).get("name") == "loop" else one
         for one in space.nft
@@ -114,9 +132,7 @@ def test_each_hop_says_what_decided_and_what_the_packet_is() -> None:
 
 
 def test_what_a_rule_means_is_said_when_unknown() -> None:
-    def change(chain):
-        from dataclasses import replace
-
+    def change(chain: IptablesChain) -> IptablesChain:
         rule = build.IptablesRule("-m geoip --source-country DE -j DROP")
         return replace(chain, rules=(rule,)) if chain.name == "FORWARD" else chain
 

@@ -47,6 +47,9 @@ def no_route(world: World, stack: Stack, skb: Skb) -> Culprit:
     pod = world.pods.get(stack.id)
     if pod is not None and (found := missing_address(world, stack, pod.address, "pod route")):
         return found
+    down = [one for one in stack.space.links if not one.up and one.kind and one.name != "lo"]
+    if down and stack.space.kind == "pod":  # its routes went with it
+        return link_down(world, stack, down[0])
     is_pod = stack.space.kind == "pod"
     place = "pod route" if is_pod else "node route"
     fault = "pod-route-missing" if is_pod else "no-route"
@@ -116,6 +119,15 @@ def not_enslaved(world: World, stack: Stack, link: Link, bridge: str, place: str
         show=f"ip link show {link.name}",
         mend=f"ip link set {link.name} master {bridge}",
     )
+
+
+def loose_uplink(world: World, stack: Stack, bridge: str) -> Culprit | None:
+    """When the NIC of a node whose pods share its bridge is no port of it."""
+    for one in stack.space.links:
+        far = world.stack(one.peer[0]) if one.peer else None
+        if far is not None and far.space.kind == "fabric" and not one.master:
+            return not_enslaved(world, stack, one, bridge, "bridge")
+    return None
 
 
 def link_down(world: World, stack: Stack, link: Link) -> Culprit:

@@ -70,6 +70,10 @@ def _toward(world: World, stack: Stack, bridge: str, address: str, arrived: str)
         return Way(ports=tuple(having), flooded=True)
     meant = world.meant(address)
     pods = [port for port, far, _ in world.far_ends(stack, bridge) if far.id == meant]
+    home = world.stack(meant)
+    mine = home is not None and home.space.kind == "pod" and home.node is stack.node
+    if mine and not pods:  # flooded to all, and to none that counts
+        return Way(flooded=True)
     return Way(ports=tuple(pods or uplinks(world, stack, bridge)), flooded=True)
 
 

@@ -10,15 +10,15 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import TYPE_CHECKING
 
 from podwire.lens.explain import blame
+from podwire.lens.explain.balancing import Balanced, balance, owner_of
 from podwire.lens.explain.faults import culprit
 from podwire.lens.explain.skb import BROADCAST, Skb
 from podwire.lens.explain.trail import End
 from podwire.lens.explain.values import Culprit, Entry, Verdict
 from podwire.lens.explain.world import Stack
-from podwire.lens.snapshot import Balancer, Plugged, VirtualNetwork
+from podwire.lens.snapshot import Plugged, VirtualNetwork
 from podwire.model.effective_routes import EffectiveRoute, effective_routes, route_to
 from podwire.model.effective_security import Packet, evaluate
-from podwire.model.load_balancer import Rule
 from podwire.model.route_table import NextHop
 from podwire.model.security import Direction, Protocol
 from podwire.model.vnet import FABRIC_MAC, IMDS, WIRE_SERVER
@@ -56,7 +56,7 @@ class Fabric:
     def send(self, skb: Skb) -> End:
         """What the platform's own servers send."""
         vnet = self._world.vnet_of(self._stack.id)
-        owner = _owner(vnet, skb.dst) if vnet else None
+        owner = owner_of(vnet, skb.dst) if vnet else None
         if vnet is None or owner is None:
             return self._unowned(skb)
         return self._hand_over(skb, vnet, owner, owner)
@@ -72,7 +72,10 @@ class Fabric:
         link = self._stack.links[port]
         if arp.target_ip in nic.addresses:
             text = f"the fabric answers no ARP request for {arp.target_ip}, which is the NIC's own"
-            return self._drop("neighbour-unresolved", text, "fabric", skb)
+            known = self._world.meant(arp.target_ip)
+            if not known:
+                text = f"{arp.target_ip} is no pod's and no node's: {text}"
+            return self._drop("neighbour-unresolved" if known else "pod-gone", text, "fabric", skb)
         return self._walk.arp_answer(skb, self._stack, link)
 
     def _spoofed(self, skb: Skb, mine: Plugged) -> End | None:
@@ -134,8 +137,8 @@ class Fabric:
         if skb.dst in (WIRE_SERVER, IMDS):
             self._trail.hop("fabric", self._stack, f"the platform has {skb.dst}", skb)
             return self._walk.platform(skb, self._stack)
-        if balancer := self._balancer(vnet, skb):
-            return self._balance(skb, vnet, mine, balancer)
+        if balanced := balance(vnet, skb):
+            return self._balance(skb, vnet, mine, balanced)
         taken = route_to(skb.dst, effective_routes(mine.nic, vnet.vnet))
         entry = _route_entry(taken, vnet, mine)
         text = f"{skb.dst} by {entry.text}"
@@ -154,10 +157,15 @@ class Fabric:
             if not taken.name:
                 return self._unowned(skb)
             text = f"the route {entry.text} leads nowhere"
-            return self._drop("udr-nowhere", text, "fabric route", skb, entry=entry, blamed=entry)
+            return self._drop(
+                *("udr-nowhere", text, "fabric route", skb),
+                verdict=self._nowhere(skb),
+                entry=entry,
+                blamed=entry,
+            )
         if hop == NextHop.PEERING:
             return self._peer(skb, mine, taken, vnet)
-        owner = _owner(vnet, skb.dst)
+        owner = owner_of(vnet, skb.dst)
         if owner is not None:
             return self._hand_over(skb, vnet, mine, owner)
         if hop == NextHop.VNET_LOCAL:
@@ -172,13 +180,21 @@ class Fabric:
             text += f", the address of pod {pod.key}"
         if service is not None:
             return self._unserved(skb, text)
-        return self._drop("unowned-address", text, "fabric route", skb)
+        return self._drop("unowned-address", text, "fabric route", skb, verdict=self._nowhere(skb))
 
     def _unserved(self, skb: Skb, text: str) -> End:
         """A service's address came out of a node: its rules have not translated it."""
         service = self._world.service_at(skb.dst)
         assert service is not None
-        return self._trail.end("dropped", self._stack, skb, self._walk.unserved(service, skb, text))
+        unserved = self._walk.unserved(service, skb, text)
+        return self._trail.end(self._nowhere(skb), self._stack, skb, unserved)
+
+    def _nowhere(self, skb: Skb) -> Verdict:
+        """Dropped, as in Azure; what would leave the VNet is told (ADR 6)."""
+        vnet = self._world.vnet_of(self._stack.id)
+        own = vnet.vnet.prefixes if vnet else ()
+        inside = any(IPv4Address(skb.dst) in IPv4Network(one) for one in own)
+        return "dropped" if inside else "refused"
 
     def _outside(self, skb: Skb, vnet: VirtualNetwork, mine: Plugged) -> End:
         if self._world.service_at(skb.dst) is not None:
@@ -203,10 +219,15 @@ class Fabric:
     def _appliance(
         self, skb: Skb, vnet: VirtualNetwork, mine: Plugged, taken: EffectiveRoute, entry: Entry
     ) -> End:
-        owner = _owner(vnet, taken.next_hop_ip)
+        owner = owner_of(vnet, taken.next_hop_ip)
         if owner is None:
             text = f"the route {entry.text} leads to {taken.next_hop_ip}, which no NIC has"
-            return self._drop("udr-nowhere", text, "fabric route", skb, entry=entry, blamed=entry)
+            return self._drop(
+                *("udr-nowhere", text, "fabric route", skb),
+                verdict=self._nowhere(skb),
+                entry=entry,
+                blamed=entry,
+            )
         if not owner.nic.ip_forwarding and skb.dst not in owner.nic.addresses:
             text = f"the route {entry.text} leads to NIC {owner.nic.name}, which does not forward"
             return self._drop(
@@ -240,47 +261,22 @@ class Fabric:
                 return self._drop("peering-closed", text, "fabric peering", skb)
             text = f"by peering {peering.name} into VNet {far.vnet.name}"
             self._trail.hop("fabric peering", self._stack, text, skb)
-            owner = _owner(far, skb.dst)
+            owner = owner_of(far, skb.dst)
             if owner is None:
                 return self._unowned(skb)
             return self._hand_over(skb, vnet, mine, owner, far)
         text = f"no peering leads to {skb.dst} ({taken.prefix})"
         return self._drop("peering-closed", text, "fabric peering", skb)
 
-    # load balancers
-
-    def _balancer(self, vnet: VirtualNetwork, skb: Skb) -> Balancer | None:
-        for one in vnet.balancers:
-            if any(front.address == skb.dst for front in one.balancer.frontends):
-                return one
-        return None
-
-    def _balance(self, skb: Skb, vnet: VirtualNetwork, mine: Plugged, one: Balancer) -> End:
-        lb, place = one.balancer, "fabric load balancer"
-        rule = next((rule for rule in lb.rules if _serves(one, rule, skb)), None)
-        if rule is None:
-            text = f"load balancer {lb.name} has no rule for {skb.dst} {skb.protocol}/{skb.dport}"
-            return self._drop("balancer-no-rule", text, place, skb)
-        if rule.sources and not any(
-            IPv4Address(skb.src) in IPv4Network(net, strict=False) for net in rule.sources
-        ):
-            text = f"rule {rule.name} of load balancer {lb.name} is not for {skb.src}"
-            return self._drop("balancer-source", text, place, skb)
-        healthy = [
-            backend
-            for backend in lb.backends
-            if not rule.probe or f"{rule.name} {backend}" in one.healthy
-        ]
-        owners = [owner for backend in healthy if (owner := _owner(vnet, backend))]
-        if not owners:
-            text = f"no backend of rule {rule.name} of load balancer {lb.name} is healthy"
-            return self._drop("balancer-no-backend", text, place, skb)
-        text = f"{lb.name}, rule {rule.name}: to {owners[0].nic.primary}, one of {len(owners)}"
-        entry = Entry("balancer", f"rule {rule.name} of {lb.name}")
-        if not rule.floating:
-            skb.dst, skb.dport = owners[0].nic.primary, rule.backend_port
-        self._trail.hop(place, self._stack, text, skb, entry)
-        return self._hand_over(skb, vnet, mine, owners[0])
+    def _balance(self, skb: Skb, vnet: VirtualNetwork, mine: Plugged, one: Balanced) -> End:
+        place = "fabric load balancer"
+        if one.rule is None:
+            return self._drop(one.fault, one.text, place, skb)
+        owner = one.owners[0]
+        if not one.rule.floating:
+            skb.dst, skb.dport = owner.nic.primary, one.rule.backend_port
+        self._trail.hop(place, self._stack, one.text, skb, Entry("balancer", one.text))
+        return self._hand_over(skb, vnet, mine, owner)
 
     # security groups, and the other side
 
@@ -360,15 +356,6 @@ class Fabric:
             show=show,
         )
         return self._trail.end(verdict, self._stack, skb, named)
-
-
-def _owner(vnet: VirtualNetwork, address: str) -> Plugged | None:
-    return next((one for one in vnet.nics if address in one.nic.addresses), None)
-
-
-def _serves(one: Balancer, rule: Rule, skb: Skb) -> bool:
-    front = one.balancer.frontend(rule.frontend)
-    return (front.address, rule.protocol, rule.frontend_port) == (skb.dst, skb.protocol, skb.dport)
 
 
 def _route_entry(taken: EffectiveRoute, vnet: VirtualNetwork, mine: Plugged) -> Entry:

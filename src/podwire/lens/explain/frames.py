@@ -14,7 +14,7 @@ from podwire.lens.explain.bridge import FORWARDING, way_of
 from podwire.lens.explain.faults import culprit
 from podwire.lens.explain.hooks import Hooks
 from podwire.lens.explain.nftables import Ruleset
-from podwire.lens.explain.routing import lookup
+from podwire.lens.explain.routing import forwarding, lookup
 from podwire.lens.explain.skb import BROADCAST, Arp, Skb
 from podwire.lens.explain.trail import End, Trail
 from podwire.lens.explain.values import Culprit, Entry
@@ -129,7 +129,8 @@ class Frames(ABC):
     def _netfilter_in(self, skb: Skb, stack: Stack, bridge: Link) -> End | None:
         """iptables sees a bridged packet; one with another destination now is routed.
 
-        Source: br_nf_pre_routing_finish.
+        Where the stack does not forward, it gets the packet all the same, and drops it: the input
+        route is an error and no failure. Sources: br_nf_pre_routing_finish, ip_route_input_slow.
         """
         before = skb.dst
         if ended := self.hooks.inet(stack, "prerouting", skb):
@@ -138,7 +139,8 @@ class Frames(ABC):
         if skb.dst == before:
             return None
         found = lookup(stack, skb)
-        if found.kind != "unicast" or found.link != bridge.name:
+        forwards = forwarding(stack, bridge.name)
+        if found.kind != "unicast" or found.link != bridge.name or not forwards:
             skb.dmac, skb.pkttype = bridge.mac, "host"
             return None
         mac, ended = self.resolve(stack, bridge.name, found.next_hop(skb.dst), skb)
@@ -258,7 +260,10 @@ class Frames(ABC):
 
     def _nowhere(self, skb: Skb, stack: Stack, bridge: Link) -> End:
         address = skb.arp.target_ip if skb.arp else skb.dst
-        found = blame.lost_pod(self.world, address, "bridge") or culprit(
+        found = blame.lost_pod(self.world, address, "bridge")
+        if found is None and bridge.name == blame.pod_bridge(stack):
+            found = blame.loose_uplink(self.world, stack, bridge.name)
+        found = found or culprit(
             *(self.world, "neighbour-unresolved"),
             f"no port of {bridge.name} on {stack.label} leads to {address} ({skb.dmac})",
             *("bridge", stack),

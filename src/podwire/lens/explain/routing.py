@@ -80,6 +80,12 @@ def reverse_path(stack: Stack, skb: Skb, link: str) -> tuple[bool, Found]:
     return not found.fatal and found.link == link, found
 
 
+def forwarding(stack: Stack, link: str) -> bool:
+    """Whether the stack sends on what comes in by this link."""
+    every = stack.sysctl("net.ipv4.ip_forward", "0")
+    return stack.sysctl(f"net.ipv4.conf.{link}.forwarding", every) == "1"
+
+
 def source_of(stack: Stack, found: Found) -> str:
     """The source address of what this stack sends by a route; "" when it has none.
 

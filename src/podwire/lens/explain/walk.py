@@ -9,7 +9,7 @@ from podwire.lens.explain import blame
 from podwire.lens.explain.fabric import Fabric
 from podwire.lens.explain.faults import culprit
 from podwire.lens.explain.frames import Frames
-from podwire.lens.explain.routing import Found, lookup, reverse_path
+from podwire.lens.explain.routing import Found, forwarding, lookup, reverse_path
 from podwire.lens.explain.skb import Skb
 from podwire.lens.explain.trail import End
 from podwire.lens.explain.values import Culprit, Entry
@@ -60,7 +60,7 @@ class Walk(Frames):
         found = lookup(stack, skb)
         if found.kind == "local":
             return self._deliver(skb, stack)
-        if not self._forwards(stack, link):
+        if not forwarding(stack, link):
             return self._not_mine(skb, stack, link)
         if found.fatal:
             return self._no_way(skb, stack, found)
@@ -218,10 +218,6 @@ class Walk(Frames):
         else:
             found = culprit(self.world, "martian-source", text, "martian", stack)
         return self.trail.end("dropped", stack, skb, found)
-
-    def _forwards(self, stack: Stack, link: str) -> bool:
-        every = stack.sysctl("net.ipv4.ip_forward", "0")
-        return stack.sysctl(f"net.ipv4.conf.{link}.forwarding", every) == "1"
 
     def _not_mine(self, skb: Skb, stack: Stack, link: str) -> End:
         missing = blame.missing_address(self.world, stack, skb.dst, "pod route")
