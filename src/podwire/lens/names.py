@@ -1,0 +1,237 @@
+"""What a person's word means: pod, service, node, address or DNS name -> things of a snapshot.
+
+Must not know what is asked about them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from ipaddress import AddressValueError, IPv4Address
+from typing import Literal, TypeAlias
+
+from podwire.lens.snapshot import Cluster, Node, Pod, Service, Snapshot
+from podwire.model.errors import InvalidInputError
+
+Kind: TypeAlias = Literal["pod", "node", "service", "address", "name"]
+_PORT = re.compile(r"^(?P<rest>[^:]+):(?P<port>[A-Za-z0-9-]+)$")
+_EXAMPLES = (
+    "a pod (NAMESPACE/NAME or NAME), svc/NAMESPACE/NAME, a node, an IPv4 address, a DNS name"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Thing:
+    """kind "address": of nothing that the snapshot has; "name": one for DNS to resolve.
+
+    name: as in "default/web" or "n1". space: the id of its network namespace, "" for none.
+    address: "" when it has none. node: the name of the node where it is, "" for none.
+    """
+
+    kind: Kind
+    name: str
+    address: str = ""
+    space: str = ""
+    node: str = ""
+    host_network: bool = False
+
+    @property
+    def object(self) -> str:
+        """Its `data-object`."""
+        return f"{self.kind} {self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where to. port: 0 where there is none; service: namespace/name when the address is one's."""
+
+    thing: Thing
+    port: int = 0
+    service: str = ""
+
+    @property
+    def address(self) -> str:
+        return self.thing.address
+
+    def __str__(self) -> str:
+        return self.thing.name + (f":{self.port}" if self.port else "")
+
+
+def source(snapshot: Snapshot, word: str) -> Thing:
+    """Where packets come from. Raises InvalidInputError when it is nothing that can send."""
+    found = thing(snapshot, word)
+    if not found.space:
+        raise InvalidInputError(
+            f"{word} has no network namespace in this snapshot, so nothing is known of what it "
+            f"sends; take a running pod or a node: {_listed(_senders(snapshot))}"
+        )
+    return found
+
+
+def target(snapshot: Snapshot, word: str, protocol: str = "tcp") -> Target:
+    """Where packets go: a thing with an optional :PORT, a number or the name of a service's port.
+
+    Without a port a service's first one of the protocol is meant. Raises InvalidInputError.
+    """
+    match = _PORT.match(word)
+    rest, port = (match["rest"], match["port"]) if match else (word, "")
+    found = thing(snapshot, rest)
+    service = _service_at(snapshot, found)
+    number = _port(word, port, service, protocol)
+    return Target(found, number, service.key if service else "")
+
+
+def thing(snapshot: Snapshot, word: str) -> Thing:
+    """Raises InvalidInputError for what names nothing or several things."""
+    if _is_address(word):
+        return at_address(snapshot, word)
+    if word.startswith(("svc/", "service/")):
+        return _only(word, list(_services(snapshot, word.partition("/")[2])), snapshot)
+    if word.startswith(("pod/", "node/")):
+        kind, _, word = word.partition("/")
+        finder = _pods if kind == "pod" else _nodes
+        return _only(word, list(finder(snapshot, word)), snapshot)
+    found = [*_pods(snapshot, word), *_nodes(snapshot, word)]
+    found = found or list(_services(snapshot, word))
+    if not found and "/" not in word and "." in word:
+        return Thing("name", word)
+    return _only(word, found, snapshot)
+
+
+def at_address(snapshot: Snapshot, address: str) -> Thing:
+    """Who has the address, as the snapshot's objects say it; nobody: a thing of kind "address"."""
+    for cluster in snapshot.clusters:
+        for pod in cluster.pods:
+            if pod.address == address and not pod.host_network and pod.phase not in _OVER:
+                return pod_thing(snapshot, pod)
+        for service in cluster.services:
+            if address == service.cluster_ip or address in service.external:
+                return Thing("service", service.key, address)
+    for node in snapshot.nodes:
+        if address in _addresses(snapshot, node.space):
+            return Thing("node", node.name, address, node.space, node.name)
+    for space in snapshot.spaces:
+        if space.kind == "pod" and address in _addresses(snapshot, space.id):
+            return Thing("pod", space.id.removeprefix("pod/"), address, space.id)
+    return Thing("address", address, address)
+
+
+def pod_thing(snapshot: Snapshot, pod: Pod) -> Thing:
+    """A pod of the host's network is where its node is."""
+    node = snapshot.node(pod.node)
+    space = node.space if pod.host_network and node else pod.space
+    return Thing("pod", pod.key, pod.address, space, pod.node, pod.host_network)
+
+
+def service_of(snapshot: Snapshot, key: str) -> tuple[Cluster, Service] | None:
+    """By namespace/name."""
+    pairs = ((one, service) for one in snapshot.clusters for service in one.services)
+    return next((pair for pair in pairs if pair[1].key == key), None)
+
+
+_OVER = ("Succeeded", "Failed")
+
+
+def _is_address(word: str) -> bool:
+    try:
+        IPv4Address(word)
+    except AddressValueError:
+        return False
+    return True
+
+
+def _addresses(snapshot: Snapshot, space_id: str) -> list[str]:
+    space = snapshot.space(space_id)
+    return [one.cidr.partition("/")[0] for one in space.addresses] if space else []
+
+
+def _pods(snapshot: Snapshot, word: str) -> Iterator[Thing]:
+    known = set()
+    for cluster in snapshot.clusters:
+        for pod in cluster.pods:
+            known.add(pod.space)
+            if word in (pod.key, pod.name) or (not pod.host_network and pod.space == f"pod/{word}"):
+                yield pod_thing(snapshot, pod)
+    owners = {one: node.name for node in snapshot.nodes for one in node.pods}
+    for space in snapshot.spaces:
+        name = space.id.removeprefix("pod/")
+        if space.kind == "pod" and space.id not in known and word in (name, name.split("/")[-1]):
+            address = next(
+                (one.cidr.partition("/")[0] for one in space.addresses if one.scope == "global"), ""
+            )
+            yield Thing("pod", name, address, space.id, owners.get(space.id, ""))
+
+
+def _nodes(snapshot: Snapshot, word: str) -> Iterator[Thing]:
+    for node in snapshot.nodes:
+        if node.name == word:
+            yield Thing("node", node.name, _node_address(snapshot, node), node.space, node.name)
+
+
+def _node_address(snapshot: Snapshot, node: Node) -> str:
+    """The API server's word, else the first address that is not only the node's own."""
+    for cluster in snapshot.clusters:
+        for one in cluster.nodes:
+            if one.name == node.name and one.address:
+                return one.address
+    space = snapshot.space(node.space)
+    found = (one for one in (space.addresses if space else ()) if one.scope == "global")
+    return next((one.cidr.partition("/")[0] for one in found if ":" not in one.cidr), "")
+
+
+def _services(snapshot: Snapshot, word: str) -> Iterator[Thing]:
+    for cluster in snapshot.clusters:
+        for one in cluster.services:
+            if word in (one.key, one.name):
+                yield Thing("service", one.key, "" if one.cluster_ip == "None" else one.cluster_ip)
+
+
+def _only(word: str, found: list[Thing], snapshot: Snapshot) -> Thing:
+    if len(found) == 1:
+        return found[0]
+    if found:
+        many = _listed([one.object.replace(" ", "/", 1) for one in found])
+        raise InvalidInputError(f"{word} is several things; say which: {many}")
+    raise InvalidInputError(
+        f"{word} is nothing in this snapshot; give {_EXAMPLES}. Pods and nodes: "
+        f"{_listed(_senders(snapshot))}"
+    )
+
+
+def _senders(snapshot: Snapshot) -> list[str]:
+    pods = [pod.key for one in snapshot.clusters for pod in one.pods if pod.space]
+    return [*pods, *(node.name for node in snapshot.nodes)]
+
+
+def _listed(words: list[str], most: int = 8) -> str:
+    more = f", ... ({len(words) - most} more)" if len(words) > most else ""
+    return (", ".join(words[:most]) or "none") + more
+
+
+def _service_at(snapshot: Snapshot, found: Thing) -> Service | None:
+    pair = service_of(snapshot, found.name) if found.kind == "service" else None
+    return pair[1] if pair else None
+
+
+def _port(word: str, port: str, service: Service | None, protocol: str) -> int:
+    if port.isdigit():
+        if not 0 < int(port) < 65536:
+            raise InvalidInputError(f"{word}: {port} is no port; take one of 1 to 65535")
+        return int(port)
+    if service is None:
+        if port:
+            raise InvalidInputError(
+                f"{word}: {port} is no number, and only ports of services have names"
+            )
+        return 0
+    mine = [one for one in service.ports if one.protocol.lower() == protocol]
+    for one in mine:
+        if not port or one.name == port:
+            return one.port
+    if protocol == "icmp" and not port:
+        return 0
+    have = ", ".join(f"{one.port}/{one.protocol} {one.name}".strip() for one in service.ports)
+    raise InvalidInputError(
+        f"service {service.key} has no {protocol} port {port!r}; it has: {have or 'none'}"
+    )
