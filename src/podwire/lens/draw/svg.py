@@ -178,3 +178,15 @@ def _text(text: Text) -> str:
             f'<tspan class="t-{one.style}">{escape(one.text)}</tspan>' for one in text.runs
         )
     return f'<text x="{text.x}" y="{base}"{kind}{owner}>{whole}{inner}</text>'
+
+
+def markup(one: Box | Line | Text) -> str:
+    """One element of a picture, for who puts pictures together: the page, which moves them."""
+    if isinstance(one, Box):
+        return _box(one)
+    return _line(one) if isinstance(one, Line) else _text(one)
+
+
+def variables(theme: str) -> str:
+    """The declarations of a theme's colours, for a page that chooses itself. Raises KeyError."""
+    return "".join(f"--{name}:{value};" for name, value in _names(THEMES[theme]))

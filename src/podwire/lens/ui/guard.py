@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 TOKEN_HEADER = "x-podwire-token"
 DATA = "/api/"
 """Below this a token is needed; the rest is the page itself, the same for everybody."""
+NO_TOKEN = "The token of this session is missing: open the address that `podwire ui` printed."
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -72,8 +73,7 @@ class Guard:
             return PlainTextResponse("This page only shows.\n", 405, {"Allow": "GET, HEAD"})
         given = headers.get(TOKEN_HEADER, "").encode()
         if _data(scope) and not hmac.compare_digest(given, self._token.encode()):
-            said = "The token of this session is missing: open the address that `podwire ui` printed.\n"
-            return PlainTextResponse(said, 401)
+            return PlainTextResponse(f"{NO_TOKEN}\n", 401)
         return None
 
 

@@ -71,13 +71,9 @@ class Watcher:
     async def states(self) -> AsyncIterator[State]:
         """Each state that is new to the caller, the latest first; what it is too slow for is left
         out. Ends when the watcher is closed."""
-        seen = -1
+        seen = 0
         with self._watching():
-            while not self._closed:
-                async with self._changed:
-                    await self._changed.wait_for(lambda: self._closed or self._new(seen))
-                if self._closed:
-                    return
+            while await self._other_than(seen):
                 seen = self.state.number
                 yield self.state
 
@@ -88,8 +84,11 @@ class Watcher:
             self._wanted.set()
             self._changed.notify_all()
 
-    def _new(self, seen: int) -> bool:
-        return self.state.number not in (0, seen)
+    async def _other_than(self, seen: int) -> bool:
+        """Waits for a state of another number, 0 being none; False once it is closed."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._closed or self.state.number != seen)
+        return not self._closed
 
     @contextmanager
     def _watching(self) -> Iterator[None]:
