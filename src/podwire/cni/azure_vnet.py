@@ -9,14 +9,11 @@ import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
-from typing import Any
 
-from podwire.cni import gc, modes, pods, status
+from podwire.cni import endpoint, gc, modes, pods, status
 from podwire.cni.addresses import (
-    DNS,
     give_back_unknown,
     ipam_result,
-    ips_and_routes,
     refresh,
     take,
     take_from_plugin,
@@ -29,25 +26,22 @@ from podwire.ipam.lease import ATTACHED, OWN_IPAM, Glance, Holder, Lease, Surviv
 from podwire.ipam.ledger import Ledger
 from podwire.kernel.netns import NetNamespace
 from podwire.kernel.pods import wired_pods
-from podwire.kernel.wire import describe, observe
+from podwire.kernel.wire import observe
 from podwire.model.bridge_mode import HOST, POD, endpoint_id, host_veth_name, pod_mac
 from podwire.model.cni import Request
 from podwire.model.cni_error import (
     CHECK_FAILED,
-    FAILED,
     INVALID_CONFIG,
-    INVALID_ENVIRONMENT,
     KERNEL_REFUSED,
     NO_ADDRESS,
     TRY_AGAIN,
     UNKNOWN_CONTAINER,
     CniError,
 )
-from podwire.model.cni_result import Dns, Interface, Result
-from podwire.model.dual_stack import NEXT_HOP6
+from podwire.model.cni_result import Result
 from podwire.model.errors import KernelError, PodwireError
 from podwire.model.netconf import NetConf
-from podwire.model.wiring import Difference, Veth, Wiring, diff
+from podwire.model.wiring import diff
 
 
 class AzureVnet:
@@ -67,7 +61,7 @@ class AzureVnet:
             with self._bench.host() as host, self._ledger(conf.bridge, host) as ledger:
                 glance = ledger.glance()
                 pods.recover(ledger, request, host, self._log, glance.unfinished)
-                with _pod_namespace(request, host) as pod:
+                with endpoint.pod_namespace(request, host) as pod:
                     result = self._add(request, conf, ledger, {HOST: host, POD: pod}, glance)
             done["result"] = result
             return result
@@ -75,7 +69,7 @@ class AzureVnet:
     def delete(self, request: Request) -> None:
         """Take the pod's network away. Nothing of it being there is success."""
         with self._call(request):
-            network, bridge = _names(request.config)
+            network, bridge = endpoint.names_of(request.config)
             with self._bench.host() as host, self._ledger(bridge, host) as ledger:
                 pods.recover(ledger, request, host, self._log)
                 self._delete(request, network, ledger, host)
@@ -89,10 +83,12 @@ class AzureVnet:
                 lease = self._attached(request, conf, ledger)
                 modes.agree(conf.mode, ledger, host, conf.bridge)
                 node = known_node(conf, ledger, host)
-                with _pod_namespace(request, host) as pod:
+                with endpoint.pod_namespace(request, host) as pod:
                     wanted = node.wiring + pods.wiring_of(lease, node)
                     found = diff(wanted, observe(wanted, {HOST: host, POD: pod}))
-            said = [_words(one) for one in found] + _against_previous(conf, lease)
+            said = [endpoint.difference_text(one) for one in found] + endpoint.against_previous(
+                conf, lease
+            )
             if said:
                 raise CniError(
                     CHECK_FAILED, f"the pod's network is not as wired: {'; '.join(said)}"
@@ -102,7 +98,7 @@ class AzureVnet:
         """Remove every attachment that `cni.dev/valid-attachments` does not list. Another IPAM
         plugin hears of each by DEL, as of the journal's end. Raises CniError 7, 100."""
         with self._call(request):
-            _, bridge = _names(request.config)
+            _, bridge = endpoint.names_of(request.config)
             gc.valid_attachments(request.config)
             with self._bench.host() as host, self._ledger(bridge, host) as ledger:
                 pods.recover(ledger, request, host, self._log)
@@ -147,7 +143,7 @@ class AzureVnet:
             self._log,
             restore=lambda: pods.restore(ledger, places[HOST], self._log),
         )
-        holder = _holder(request, conf, node.bridge)
+        holder = endpoint.holder_of(request, conf, node.bridge)
         subnet = pool.subnet or node.uplink.addresses[0]
         self._log.write(f"[cni-net] Found network {conf.name} with subnet {subnet}.")
         lease = self._take(request, conf, ledger, holder, node, places)
@@ -157,18 +153,18 @@ class AzureVnet:
         if lease.state == ATTACHED:
             have = pods.wiring_of(lease, node)
             if lease.container_id and not diff(have, observe(have, places)):
-                return _result(lease, have, conf)
+                return endpoint.result_of(lease, have, conf)
             holder = replace(holder, host_link=lease.host_link or holder.host_link)
             lease = ledger.take_over(lease, holder)
         try:
             modes.agree(conf.mode, ledger, places[HOST], conf.bridge)
-            lease = _own_link(ledger, lease, holder, request)
+            lease = endpoint.own_link(ledger, lease, holder, request)
             self._log.write(
                 f"[cni-net] Creating endpoint {endpoint_id(request.container_id, request.ifname)}."
             )
             wiring = pods.wiring_of(lease, node)
             pods.wire(ledger, lease, wiring, places, self._log)
-            return _result(lease, wiring, conf)
+            return endpoint.result_of(lease, wiring, conf)
         except BaseException as error:
             self._roll_back(ledger, lease, request, places[HOST])
             if isinstance(error, KernelError):
@@ -321,91 +317,3 @@ def _refuse_other_modes(conf: NetConf) -> None:
             "network configuration: multiTenancy is true; this version has no CNS to ask: "
             "set it to false",
         )
-
-
-def _holder(request: Request, conf: NetConf, bridge: str) -> Holder:
-    names = (conf.name, request.container_id, request.ifname)
-    return Holder(
-        container_id=request.container_id,
-        ifname=request.ifname,
-        netns=request.netns,
-        pod_namespace=request.pod_namespace,
-        pod_name=request.pod_name,
-        network=conf.name,
-        host_link=modes.supported(conf.mode).link(conf.name, request),
-        mac=pod_mac(*names),
-        bridge=bridge,
-        ipam=conf.ipam.type or OWN_IPAM,
-    )
-
-
-def _own_link(ledger: Ledger, lease: Lease, holder: Holder, request: Request) -> Lease:
-    """A link's name that is this pod's alone, also while its predecessor of the same name lives.
-
-    The older lease keeps a name that two have: both are in the ledger before either looks.
-    """
-    own = modes.container_link(lease.network, request)
-    if lease.host_link == own or all(one.id >= lease.id for one in ledger.of_link(lease.host_link)):
-        return lease
-    return ledger.take_over(lease, replace(holder, host_link=own))
-
-
-def _pod_namespace(request: Request, host: NetNamespace) -> NetNamespace:
-    try:
-        pod = NetNamespace.open(request.netns)
-    except KernelError as error:
-        raise CniError(FAILED, f"Failed to create endpoint: {error}") from error
-    if pod.inode == host.inode:
-        pod.close()
-        raise CniError(
-            INVALID_ENVIRONMENT, f"CNI_NETNS {request.netns} is the node's own network namespace"
-        )
-    return pod
-
-
-def _names(config: Any) -> tuple[str, str]:
-    """Network and bridge of a configuration that may be wrong otherwise: DEL must still work."""
-    name, bridge = config.get("name"), config.get("bridge")
-    return (
-        name if isinstance(name, str) and name else "azure",
-        bridge if isinstance(bridge, str) else "",
-    )
-
-
-def _result(lease: Lease, wiring: Wiring, conf: NetConf) -> Result:
-    """The pod's link is the second one: portmap skips addresses of links without a sandbox."""
-    pair = next(one for one in wiring if isinstance(one, Veth))
-    ips, routes = ips_and_routes(lease, NEXT_HOP6, 1)
-    return Result(
-        interfaces=(
-            Interface(lease.host_link, pair.mac or "", mtu=pair.mtu),
-            Interface(lease.ifname, lease.mac, lease.netns, pair.mtu),
-        ),
-        ips=ips,
-        routes=routes,
-        dns=Dns(conf.dns.nameservers or DNS, conf.dns.domain, conf.dns.search, conf.dns.options),
-    )
-
-
-def _words(one: Difference) -> str:
-    name = describe(one.wanted)
-    if one.seen is None:
-        return f"{name} is missing"
-    if "absent" in one.fields:
-        return f"{name} should not be there"
-    wrong = (
-        f"{field} is {getattr(one.seen, field, None)!r}, not {getattr(one.wanted, field, None)!r}"
-        for field in one.fields
-    )
-    return f"{name}: {', '.join(wrong)}"
-
-
-def _against_previous(conf: NetConf, lease: Lease) -> list[str]:
-    """What the runtime remembers of the ADD must be what the ledger holds."""
-    if conf.previous is None:
-        return []
-    told = [one.address for one in conf.previous.ips]
-    held = [one for one in (lease.cidr, lease.cidr6) if one]
-    if told and not set(held) <= set(told):
-        return [f"prevResult has {', '.join(told)}, the ledger {', '.join(held)}"]
-    return []

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from cattrs.gen import make_dict_unstructure_fn
 from podwire.lens.snapshot import VERSION, Snapshot
 from podwire.model.errors import InvalidInputError
 
+_GZIP = b"\x1f\x8b"
 _converter = cattrs.Converter()
 _converter.register_unstructure_hook_factory(
     lambda kind: hasattr(kind, "__dataclass_fields__"),
@@ -47,9 +50,12 @@ def from_json(text: str | bytes, source: str = "the snapshot") -> Snapshot:
 
 
 def load(path: Path) -> Snapshot:
-    """Raises InvalidInputError."""
+    """Also one that gzip made smaller. Raises InvalidInputError."""
     try:
         text = path.read_bytes()
-    except OSError as error:
-        raise InvalidInputError(f"cannot read the snapshot {path}: {error.strerror}") from error
+        if text.startswith(_GZIP):
+            text = gzip.decompress(text)
+    except (OSError, EOFError, zlib.error) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise InvalidInputError(f"cannot read the snapshot {path}: {why}") from error
     return from_json(text, str(path))

@@ -352,7 +352,8 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """What an API server has. asked: whether it answered; why_not: its or our words when not.
+    """What an API server has. asked: whether it answered; why_not: its or our words when not, and
+    of the kinds of objects that it would not give.
 
     vnet, subnet: the VNet's key and the subnet's name, "" outside of a lab; plugin: "azure",
     "kubenet", "" if unknown.
