@@ -7,7 +7,20 @@ import sys
 import click
 
 from podwire import __version__
-from podwire.cli import agent, cni, cni_mode, down, env, events, ipam, node, plan, status, up
+from podwire.cli import (
+    agent,
+    cni,
+    cni_mode,
+    down,
+    env,
+    events,
+    ipam,
+    node,
+    plan,
+    snapshot,
+    status,
+    up,
+)
 from podwire.model.errors import PodwireError
 
 
@@ -22,13 +35,22 @@ def cli() -> None:
     podwire events        what the lab is doing, as it does it
     podwire node shell N  a root shell on a node: brctl, route, nsenter, docker, crictl
     podwire down          removes all of it
+    podwire snapshot      all that decides on packets, as one JSON document
     podwire plan          how many addresses a cluster takes, and what AKS would refuse
     """
 
 
 for group in (node.node, cni.cni, ipam.ipam, agent.agent):
     cli.add_command(group)
-for command in (up.up, down.down, status.status, events.events, env.env, plan.plan):
+for command in (
+    up.up,
+    down.down,
+    status.status,
+    events.events,
+    env.env,
+    plan.plan,
+    snapshot.snapshot,
+):
     cli.add_command(command)
 for command in cni_mode.COMMANDS:
     cni.cni.add_command(command)

@@ -31,13 +31,19 @@ _SHORTEST = 12
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A result of ADD that a runtime keeps. addresses: without prefix length; path: its file."""
+    """A result of ADD that a runtime keeps. addresses: without prefix length; path: its file.
+
+    netns: path of the pod's namespace, "" if not told; pod_namespace, pod_name: of Kubernetes.
+    """
 
     path: str
     network: str
     container_id: str
     ifname: str
     addresses: tuple[str, ...]
+    netns: str = ""
+    pod_namespace: str = ""
+    pod_name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +126,14 @@ def _parse(path: str) -> Kept:
         raise ValueError(path)
     found = [str(one["address"]) for one in raw["result"].get("ips") or ()]
     addresses = tuple(one.partition("/")[0] for one in found)
-    return Kept(path, network, container_id, ifname, addresses)
+    links = raw["result"].get("interfaces") or ()
+    args = {str(name): str(value) for name, value in raw.get("cniArgs") or ()}
+    return Kept(
+        *(path, network, container_id, ifname, addresses),
+        netns=next((str(one["sandbox"]) for one in links if one.get("sandbox")), ""),
+        pod_namespace=args.get("K8S_POD_NAMESPACE", ""),
+        pod_name=args.get("K8S_POD_NAME", ""),
+    )
 
 
 def _boot_time() -> float:

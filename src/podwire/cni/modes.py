@@ -89,7 +89,12 @@ def of_lease(lease: Lease) -> Mode:
 
 def node_mode(ledger: Ledger, host: NetNamespace, bridge: str) -> str:
     """The node's mode, MOVING + mode in the middle of a migration, "" when it is not wired."""
-    return ledger.recall(_NOTE) or _shown(host, bridge or DEFAULT_BRIDGE)
+    return noted_mode(ledger) or shown_mode(host, bridge or DEFAULT_BRIDGE)
+
+
+def noted_mode(ledger: Ledger) -> str:
+    """What the ledger alone says, "" when it has no note."""
+    return ledger.recall(_NOTE)
 
 
 def set_node_mode(ledger: Ledger, mode: str) -> None:
@@ -102,7 +107,7 @@ def agree(mode: str, ledger: Ledger, host: NetNamespace, bridge: str) -> bool:
     Whether the ledger has a note of it; else every call must look at the whole kernel.
     """
     noted = ledger.recall(_NOTE)
-    have = noted or _shown(host, bridge or DEFAULT_BRIDGE)
+    have = noted or shown_mode(host, bridge or DEFAULT_BRIDGE)
     if have.startswith(MOVING):
         target = have.removeprefix(MOVING)
         raise CniError(
@@ -119,8 +124,8 @@ def agree(mode: str, ledger: Ledger, host: NetNamespace, bridge: str) -> bool:
     return bool(noted)
 
 
-def _shown(host: NetNamespace, bridge: str) -> str:
-    """What the kernel shows: a card in the bridge, or pods outside of any."""
+def shown_mode(host: NetNamespace, bridge: str) -> str:
+    """The mode that the kernel shows: a card in the bridge, or pods outside of any."""
     with RtNetlink(host) as door:
         links = door.links()
     own = next((one.ifindex for one in links if one.name == bridge and one.kind == "bridge"), -1)

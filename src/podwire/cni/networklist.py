@@ -47,13 +47,13 @@ class NetworkList:
         """The list in the file `path`, or in the directory's first file. Raises
         InvalidInputError with the file, the field and the value."""
         if os.path.isdir(path):
-            names = sorted(one for one in os.listdir(path) if one.endswith(_SUFFIXES))
-            if not names:
+            first = first_file(path)
+            if first is None:
                 raise InvalidInputError(
                     f"{path} has no network configuration (*.conflist, *.conf, *.json); "
                     "`podwire cni install` writes one"
                 )
-            path = os.path.join(path, names[0])
+            path = first
         try:
             with open(path, "rb") as file:
                 raw = json.load(file)
@@ -114,6 +114,12 @@ class NetworkList:
         if given:
             config["runtimeConfig"] = {**(config.get("runtimeConfig") or {}), **given}
         return config
+
+
+def first_file(directory: str) -> str | None:
+    """The file that runtimes take: of those with a configuration's name, the first."""
+    names = sorted(one for one in os.listdir(directory) if one.endswith(_SUFFIXES))
+    return os.path.join(directory, names[0]) if names else None
 
 
 def _agreed(raw: Mapping[str, Any], source: str) -> str:

@@ -136,6 +136,13 @@ class NfNetlink(NetlinkSocket):
             (_string(one[_RULE_CHAIN]), int.from_bytes(one[_RULE_HANDLE], "big")) for one in found
         ]
 
+    def tables(self) -> list[tuple[str, str]]:
+        """(family, name) of every table."""
+        names = {number: name for name, number in FAMILIES.items()}
+        replies = self.request(_kind(_GETTABLE), struct.pack("=BBH", 0, 0, 0), DUMP)
+        found = [(names.get(one[0], ""), attributes(one[4:])) for one in replies]
+        return [(family, _string(have[_TABLE_NAME])) for family, have in found if family]
+
     def has_table(self, family: str, table: str) -> bool:
         return self._exists(_GETTABLE, _head(family) + text(_TABLE_NAME, table))
 

@@ -74,6 +74,8 @@ class Daemon:
                 say({"pid": os.getpid()})
             case "status":
                 say(await self.lab.status())
+            case "facts":
+                say(await self.lab.facts())
             case "up":
                 async with self._busy:
                     await self.lab.up(question["wanted"], lambda event: say(event.as_json()))

@@ -17,6 +17,7 @@ from podwire.kernel.process import Supervisor
 from podwire.lab import commands
 from podwire.lab.clusters import Clusters
 from podwire.lab.commands import CommandResult
+from podwire.lab.facts import lab_facts
 from podwire.lab.materials import Materials
 from podwire.lab.network import OUTBOUND
 from podwire.lab.nics import control_plane_name, prune, settle
@@ -141,6 +142,10 @@ class Lab(Clusters):
     async def status(self) -> dict[str, Any]:
         """Desired beside observed, as JSON."""
         return lab_status(self.site, self.vnets(), list(self._clusters.values()))
+
+    async def facts(self) -> dict[str, Any]:
+        """What only the lab knows of its networks, as JSON; see `facts`."""
+        return await lab_facts(self.site, self._networks.values(), list(self._clusters.values()))
 
 
 def _changes(have: dict[str, Any], wanted: dict[str, Any]) -> str:

@@ -62,6 +62,11 @@ class Network:
     def _group(self) -> str:
         return f"vnet.{self.vnet.key.replace('/', '.')}"
 
+    @property
+    def platform(self) -> NetNamespace | None:
+        """Where images are served from, once it is there."""
+        return self._platform
+
     async def _start(self, _: Progress) -> None:
         self.fabric = Fabric.create(self.vnet)
         self.balancers = LoadBalancers(self.fabric)
