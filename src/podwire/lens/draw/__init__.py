@@ -1,0 +1,27 @@
+"""Figures: a pure layout of a snapshot, and renderers of it."""
+
+from __future__ import annotations
+
+from podwire.lens.draw.metrics import PIXELS, Metrics
+from podwire.lens.draw.scene import Scene
+from podwire.lens.draw.wiring import wiring
+from podwire.lens.snapshot import Snapshot
+from podwire.model.errors import InvalidInputError
+
+FIGURES = {
+    "wiring": wiring,
+}
+"""Of one snapshot; `compare` takes two sides."""
+
+
+def scene(
+    snapshot: Snapshot, figure: str, *, node: str = "", pod: str = "", metrics: Metrics = PIXELS
+) -> Scene:
+    """The figure of a snapshot. node: of this one alone; pod: NAMESPACE/NAME, of this one alone.
+
+    Raises InvalidInputError: an unknown figure, node or pod; nothing of that kind to draw.
+    """
+    draw = FIGURES.get(figure)
+    if draw is None:
+        raise InvalidInputError(f"there is no figure {figure!r}; there are: {', '.join(FIGURES)}")
+    return draw(snapshot, metrics, node, pod)
