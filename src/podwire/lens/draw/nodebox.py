@@ -6,12 +6,12 @@ Used by the figures `wiring` and `compare`, which put nodes into subnets, or bes
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from podwire.lens.draw.metrics import Metrics, run
 from podwire.lens.draw.parts import Canvas, Frame, Gap, Grid, Label, Part, Stack, elbow, label
-from podwire.lens.draw.scene import Line, ident
-from podwire.lens.draw.views import BRIDGE, KUBENET, NodeView, Wire
+from podwire.lens.draw.scene import Line, Point, ident
+from podwire.lens.draw.views import BRIDGE, KUBENET, NodeView, Wire, masquerades
 from podwire.lens.snapshot import Container, Link
 
 MODES = {BRIDGE: "bridge mode", "transparent": "transparent mode", KUBENET: "kubenet", "": ""}
@@ -127,7 +127,8 @@ def _card(view: NodeView, card: Link, m: Metrics) -> Frame:
 
 def _forwarding(view: NodeView, role: str) -> Frame:
     """What joins card and bridge in kubenet: the node's routing, which hides pods behind it."""
-    labels = (label("node routes", "head"), label("out: SNAT to the node", "dim"))
+    hides = "masquerades what leaves" if masquerades(view.space) else "forwards"
+    labels = (label("node routes", "head"), label(hides, "dim"))
     return Frame(ident("routes", view.space.id), role, labels, title="the node's routing table")
 
 
@@ -196,9 +197,18 @@ class Row:
     def parts(self) -> tuple[Part, Part]:
         if self.wire is None:
             return Gap(), Gap()
-        return self.host(self.wire), self.pod(self.wire)
+        return self.level(self.wire), self.pod(self.wire)
 
-    def host(self, wire: Wire) -> Part:
+    def level(self, wire: Wire) -> Part:
+        """The node's end, level with the pod's."""
+        if wire.inner is None:
+            return self.host(wire)
+        m, host = self.m, self.host(wire)
+        down = m.pad_y + m.height(label("", "head")) + m.gap // 2
+        tall = max(self.inner(wire).size(m)[1], host.size(m)[1])
+        return Stack((Gap(0, down), replace(host, height=tall)))
+
+    def host(self, wire: Wire) -> Frame:
         if wire.host is None:
             return missing(wire, "no link on the node", slim=False)
         link, space = wire.host, self.view.space.id
@@ -250,7 +260,10 @@ class DenseRow(Row):
 
     __slots__ = ()
 
-    def host(self, wire: Wire) -> Part:
+    def level(self, wire: Wire) -> Part:
+        return self.host(wire)
+
+    def host(self, wire: Wire) -> Frame:
         if wire.host is None:
             return missing(wire, "no link", slim=True)
         link, space = wire.host, self.view.space.id
@@ -376,15 +389,22 @@ def _wire_cards(canvas: Canvas, view: NodeView, form: Form, hub: str) -> None:
         elif form.tall:
             _down(canvas, ident("line", "card", id), role, id, hub)
         else:
-            start, end = canvas.right(id), canvas.left(hub)
-            points = elbow(start, (end[0], start[1]), start[0])
+            points = _level(canvas, id, hub)
             canvas.lines.append(Line(ident("line", "card", id), role, points, id, hub))
     if between and form.tall:
         _down(canvas, ident("line", routes), "route", routes, hub)
     elif between:
-        start, end = canvas.right(routes), canvas.left(hub)
-        points = elbow(start, end, (start[0] + end[0]) // 2)
+        points = _level(canvas, routes, hub)
         canvas.lines.append(Line(ident("line", routes), "route", points, routes, hub))
+
+
+def _level(canvas: Canvas, left: str, right: str) -> tuple[Point, ...]:
+    """Straight where both boxes are beside each other, else with a bend in the middle."""
+    start, end = canvas.right(left), canvas.left(right)
+    box = canvas.boxes[left]
+    if box.y < end[1] < box.bottom:
+        return (start[0], end[1]), end
+    return elbow(start, end, (start[0] + end[0]) // 2)
 
 
 def _down(canvas: Canvas, name: str, role: str, upper: str, lower: str) -> None:
@@ -412,12 +432,14 @@ def _rail(canvas: Canvas, view: NodeView, hub: str, wires: Sequence[Wire]) -> No
         canvas.lines.append(Line(ident("line", hub, id), role, points, hub, id, object_, "", state))
 
 
-def pair(canvas: Canvas, view: NodeView, wire: Wire) -> None:
-    """The veth pair: from the node's end to the pod's, which is at the pod's left edge."""
+def pair(canvas: Canvas, view: NodeView, wire: Wire, *, mirrored: bool = False) -> None:
+    """The veth pair: from the node's end to the pod's at its right, or `mirrored` at its left."""
     assert wire.host is not None
     assert wire.inner is not None
     host, inner = link_id(view.space.id, wire.host), link_id(wire.space, wire.inner)
     start, end = canvas.right(host), canvas.left(inner)
+    if mirrored:
+        start, end = canvas.left(host), canvas.right(inner)
     points = elbow(start, end, (start[0] + end[0]) // 2)
     object_ = link_object(view.space.id, wire.host)
     title = f"veth pair {wire.host.name} - {wire.inner.name} of {wire.name}"

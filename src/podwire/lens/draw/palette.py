@@ -73,7 +73,8 @@ class Theme:
     gain: float
 
     def line(self, role: str) -> str:
-        return mix(HUES.get(role, GREY), self.ink, self.lift)
+        hue = HUES.get(role, GREY)
+        return mix(hue, self.ink, self.lift * (2 if hue in (YELLOW, SKY) else 1))
 
     def fill(self, role: str) -> str:
         tint = min(100, int(TINTS.get(role, 14) * self.gain))

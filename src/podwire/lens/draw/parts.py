@@ -51,23 +51,25 @@ class Canvas:
         """With the title above what is drawn, and a margin around everything."""
         m = self.metrics
         heading, margin = label(title, "title"), m.margin
-        down = margin + m.height(heading) + m.gap
-        self._move(margin, down)
-        right = max([one.right for one in self.boxes.values()] + [margin + m.width(heading)])
-        bottom = max((one.bottom for one in self.boxes.values()), default=down)
-        lowest = max([bottom, *(one.y + one.height for one in self.texts)])
-        widest = max([right, *(one.x + one.width for one in self.texts)])
+        self._move(margin - self._least("x"), margin + m.height(heading) + m.gap - self._least("y"))
+        shapes: list[Box | Text] = [*self.boxes.values(), *self.texts]
+        right = max((one.x + one.width for one in shapes), default=0)
+        bottom = max((one.y + one.height for one in shapes), default=0)
         self.write(heading, margin, margin)
         return Scene(
             figure,
             title,
             description,
-            widest + margin,
-            lowest + margin,
+            max(right, margin + m.width(heading)) + margin,
+            bottom + margin,
             tuple(self.boxes.values()),
             tuple(self.lines),
             tuple(self.texts),
         )
+
+    def _least(self, side: str) -> int:
+        shapes = (*self.boxes.values(), *self.texts)
+        return min((getattr(one, side) for one in shapes), default=0)
 
     def _move(self, dx: int, dy: int) -> None:
         for id, one in self.boxes.items():  # noqa: A001
