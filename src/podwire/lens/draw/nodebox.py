@@ -28,6 +28,10 @@ class Form:
     columns: int
     tall: bool
     slots: tuple[Wire | None, ...]
+    lines: tuple[int, ...] = ()
+    """Least heights of the lines, for pods that stand in line with another node's."""
+    push: int = 0
+    """Room between card and bridge, for the same."""
 
 
 def form(view: NodeView, m: Metrics) -> Form:
@@ -74,21 +78,41 @@ def link_title(space: str, link: Link, addresses: Sequence[str] = ()) -> str:
 def node_part(view: NodeView, form: Form, m: Metrics) -> Part:
     """The node's frame with all that is in it. `wire_node` then draws the lines."""
     head = [label(f"node {view.node.name}", "head", 63), label(_facts(view), "dim")]
-    left: list[Part] = [_card(view, one, m) for one in view.cards] or [Gap()]
-    if view.mode == KUBENET:
-        left.append(_forwarding(view, "routes"))
-    board = Stack((_hub(view, form, m), _pods(view, form, m)), m.gap, last=True)
-    cards = Stack(tuple(left), m.gap if form.tall else m.wire // 2)
+    board = Stack((_hub(view, m), _pods(view, form, m)), 0 if m.cells else m.gap, last=True)
+    inside: Part = Stack((_cards(view, m), board), m.wire, across=True, stretch=False)
     if form.tall:
-        inside: Part = Stack((cards, board), max(m.gap * 2, 2))
-    else:
-        inside = Stack((cards, board), m.wire, across=True, stretch=False)
+        inside = Stack((_cards(view, m), board), m.gap * (1 if m.cells else 3) + form.push)
     if view.elsewhere:
         inside = Stack((inside, _elsewhere(view, m)), m.gap)
     object_ = f"node {view.node.name}"
     title = f"node {view.node.name}: {_facts(view)}"
     state = "off" if view.kube and not view.kube.ready else ""
     return Frame(ident("node", view.node.name), "node", tuple(head), inside, object_, title, state)
+
+
+def _cards(view: NodeView, m: Metrics) -> Part:
+    """What leads out of the node: its card, and in kubenet the routes behind it."""
+    parts: list[Part] = [_card(view, one, m) for one in view.cards] or [Gap()]
+    if view.mode == KUBENET:
+        parts.append(_forwarding(view, m))
+    return Stack(tuple(parts), m.gap if m.cells else m.wire // 2)
+
+
+def above(view: NodeView, m: Metrics) -> int:
+    """Height of all that stands above the pods when the node is drawn tall, but the push."""
+    return _cards(view, m).size(m)[1] + _hub(view, m).size(m)[1]
+
+
+def row_height(view: NodeView, wire: Wire, m: Metrics, *, dense: bool) -> int:
+    row = (DenseRow if dense else Row)(view, wire, m)
+    return max(one.size(m)[1] for one in row.parts())
+
+
+def _one_line(labels: tuple[Label, ...], m: Metrics) -> tuple[Label, ...]:
+    """In a terminal all on one line."""
+    if not m.cells:
+        return labels
+    return (tuple(one for at, text in enumerate(labels) for one in (run("  " * (at > 0)), *text)),)
 
 
 def _facts(view: NodeView) -> str:
@@ -125,14 +149,17 @@ def _card(view: NodeView, card: Link, m: Metrics) -> Frame:
     return Frame(link_id(space, card), "nic", labels, None, link_object(space, card), title, state)
 
 
-def _forwarding(view: NodeView, role: str) -> Frame:
+def _forwarding(view: NodeView, m: Metrics) -> Frame:
     """What joins card and bridge in kubenet: the node's routing, which hides pods behind it."""
     hides = "masquerades what leaves" if masquerades(view.space) else "forwards"
     labels = (label("node routes", "head"), label(hides, "dim"))
-    return Frame(ident("routes", view.space.id), role, labels, title="the node's routing table")
+    return Frame(
+        ident("routes", view.space.id), "routes", _one_line(labels, m), None, "",
+        "the node's routing table", slim=m.cells,
+    )  # fmt: skip
 
 
-def _hub(view: NodeView, form: Form, m: Metrics) -> Frame:
+def _hub(view: NodeView, m: Metrics) -> Frame:
     """What all pods of the node hang on: a bridge, or the routing table."""
     if view.bridge is None:
         said = "no bridge: a /32 route for each pod"
@@ -175,10 +202,10 @@ def _pods(view: NodeView, form: Form, m: Metrics) -> Part:
     make = DenseRow if form.dense else Row
     rows = [make(view, wire, m).parts() for wire in form.slots]
     tall = -(-len(rows) // form.columns)
-    rail = Gap(m.wire if not m.cells else 3)
     lines = []
     for at in range(tall):
         line: list[Part] = []
+        rail = Gap(3 if m.cells else m.wire, form.lines[at] if form.lines else 0)
         for one in rows[at::tall]:
             line += [rail, one[0], Gap(m.wire if not m.cells else 4), one[1]]
         lines.append(tuple(line))

@@ -42,6 +42,7 @@ HUES = {
     "differs": ORANGE,
 }
 DASHES = {
+    "differs": "4 3",
     "subnet": "7 4",
     "routes": "5 3",
     "route": "6 4",

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeAlias
 
 from podwire.lens.draw.metrics import Metrics, run
-from podwire.lens.draw.scene import Box, Line, Point, Run, Scene, Text
+from podwire.lens.draw.scene import Box, Line, Point, Run, Scene, Text, ident
 
 Label: TypeAlias = tuple[Run, ...]
 Size: TypeAlias = tuple[int, int]
@@ -66,6 +66,22 @@ class Canvas:
             tuple(self.lines),
             tuple(self.texts),
         )
+
+    def merge(self, other: Canvas, dx: int, dy: int, prefix: str) -> None:
+        """Another picture beside what there is. prefix: for its ids, which may be here already."""
+
+        def named(id: str) -> str:  # noqa: A002
+            return id and ident(prefix, id)
+
+        other._move(dx, dy)
+        for one in other.boxes.values():
+            box = replace(one, id=named(one.id), parent=named(one.parent))
+            self.boxes[box.id] = box
+        self.texts += [replace(one, box=named(one.box)) for one in other.texts]
+        self.lines += [
+            replace(one, id=named(one.id), start=named(one.start), end=named(one.end))
+            for one in other.lines
+        ]
 
     def _least(self, side: str) -> int:
         shapes = (*self.boxes.values(), *self.texts)

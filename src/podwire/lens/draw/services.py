@@ -132,7 +132,7 @@ def _put(canvas: Canvas, cluster: Cluster, node: Node, bands: list[Band], y: int
         label(said, "dim"),
     )
     frame = Frame(
-        ident("services", cluster.name), "services-range", head, Stack(tuple(rows), m.gap + 4),
+        ident("services", cluster.name), "services-range", head, Stack(tuple(rows), m.gap),
         "", f"services of cluster {cluster.name}",
     )  # fmt: skip
     size = canvas.put(frame, 0, y)

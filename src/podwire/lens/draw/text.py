@@ -30,7 +30,7 @@ _BARE = {"free"}
 def _glyphs() -> dict[tuple[int, ...], str]:
     """Weights of north, east, south, west -> character, from the characters' Unicode names."""
     found = {}
-    for code in range(0x2500, 0x2580):
+    for code in (*range(0x2500, 0x254C), *range(0x2574, 0x257C)):
         words = unicodedata.name(chr(code)).removeprefix("BOX DRAWINGS ").split()
         known = {*_SIDES, *_WEIGHTS, "AND"}
         if not set(words) <= known:
