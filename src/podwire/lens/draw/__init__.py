@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from podwire.lens.draw.metrics import PIXELS, Metrics
 from podwire.lens.draw.scene import Scene
+from podwire.lens.draw.services import services
+from podwire.lens.draw.veth import veth
+from podwire.lens.draw.vnet import vnet
 from podwire.lens.draw.wiring import wiring
 from podwire.lens.snapshot import Snapshot
 from podwire.model.errors import InvalidInputError
 
 FIGURES = {
     "wiring": wiring,
+    "veth": veth,
+    "services": services,
+    "vnet": vnet,
 }
 """Of one snapshot; `compare` takes two sides."""
 

@@ -119,7 +119,7 @@ def _pixels(run: Run) -> float:
         at = ord(character) - 32
         if 0 <= at < len(table):
             total += FIXED if style.fixed else table[at]
-        elif character in "·…–×✕→←↔":
+        elif character in "·…–×✕→←↔≠":
             total += FIXED if style.fixed else 100
         else:
             total += max(WIDE, FIXED)

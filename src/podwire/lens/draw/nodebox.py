@@ -6,12 +6,12 @@ Used by the figures `wiring` and `compare`, which put nodes into subnets, or bes
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from podwire.lens.draw.metrics import Metrics, run
 from podwire.lens.draw.parts import Canvas, Frame, Gap, Grid, Label, Part, Stack, elbow, label
-from podwire.lens.draw.scene import Line, ident
-from podwire.lens.draw.views import BRIDGE, KUBENET, NodeView, Wire
+from podwire.lens.draw.scene import Line, Point, ident
+from podwire.lens.draw.views import BRIDGE, KUBENET, NodeView, Wire, masquerades
 from podwire.lens.snapshot import Container, Link
 
 MODES = {BRIDGE: "bridge mode", "transparent": "transparent mode", KUBENET: "kubenet", "": ""}
@@ -28,6 +28,10 @@ class Form:
     columns: int
     tall: bool
     slots: tuple[Wire | None, ...]
+    lines: tuple[int, ...] = ()
+    """Least heights of the lines, for pods that stand in line with another node's."""
+    push: int = 0
+    """Room between card and bridge, for the same."""
 
 
 def form(view: NodeView, m: Metrics) -> Form:
@@ -74,21 +78,41 @@ def link_title(space: str, link: Link, addresses: Sequence[str] = ()) -> str:
 def node_part(view: NodeView, form: Form, m: Metrics) -> Part:
     """The node's frame with all that is in it. `wire_node` then draws the lines."""
     head = [label(f"node {view.node.name}", "head", 63), label(_facts(view), "dim")]
-    left: list[Part] = [_card(view, one, m) for one in view.cards] or [Gap()]
-    if view.mode == KUBENET:
-        left.append(_forwarding(view, "routes"))
-    board = Stack((_hub(view, form, m), _pods(view, form, m)), m.gap, last=True)
-    cards = Stack(tuple(left), m.gap if form.tall else m.wire // 2)
+    board = Stack((_hub(view, m), _pods(view, form, m)), 0 if m.cells else m.gap, last=True)
+    inside: Part = Stack((_cards(view, m), board), m.wire, across=True, stretch=False)
     if form.tall:
-        inside: Part = Stack((cards, board), max(m.gap * 2, 2))
-    else:
-        inside = Stack((cards, board), m.wire, across=True, stretch=False)
+        inside = Stack((_cards(view, m), board), m.gap * (1 if m.cells else 3) + form.push)
     if view.elsewhere:
         inside = Stack((inside, _elsewhere(view, m)), m.gap)
     object_ = f"node {view.node.name}"
     title = f"node {view.node.name}: {_facts(view)}"
     state = "off" if view.kube and not view.kube.ready else ""
     return Frame(ident("node", view.node.name), "node", tuple(head), inside, object_, title, state)
+
+
+def _cards(view: NodeView, m: Metrics) -> Part:
+    """What leads out of the node: its card, and in kubenet the routes behind it."""
+    parts: list[Part] = [_card(view, one, m) for one in view.cards] or [Gap()]
+    if view.mode == KUBENET:
+        parts.append(_forwarding(view, m))
+    return Stack(tuple(parts), m.gap if m.cells else m.wire // 2)
+
+
+def above(view: NodeView, m: Metrics) -> int:
+    """Height of all that stands above the pods when the node is drawn tall, but the push."""
+    return _cards(view, m).size(m)[1] + _hub(view, m).size(m)[1]
+
+
+def row_height(view: NodeView, wire: Wire, m: Metrics, *, dense: bool) -> int:
+    row = (DenseRow if dense else Row)(view, wire, m)
+    return max(one.size(m)[1] for one in row.parts())
+
+
+def _one_line(labels: tuple[Label, ...], m: Metrics) -> tuple[Label, ...]:
+    """In a terminal all on one line."""
+    if not m.cells:
+        return labels
+    return (tuple(one for at, text in enumerate(labels) for one in (run("  " * (at > 0)), *text)),)
 
 
 def _facts(view: NodeView) -> str:
@@ -125,13 +149,17 @@ def _card(view: NodeView, card: Link, m: Metrics) -> Frame:
     return Frame(link_id(space, card), "nic", labels, None, link_object(space, card), title, state)
 
 
-def _forwarding(view: NodeView, role: str) -> Frame:
+def _forwarding(view: NodeView, m: Metrics) -> Frame:
     """What joins card and bridge in kubenet: the node's routing, which hides pods behind it."""
-    labels = (label("node routes", "head"), label("out: SNAT to the node", "dim"))
-    return Frame(ident("routes", view.space.id), role, labels, title="the node's routing table")
+    hides = "masquerades what leaves" if masquerades(view.space) else "forwards"
+    labels = (label("node routes", "head"), label(hides, "dim"))
+    return Frame(
+        ident("routes", view.space.id), "routes", _one_line(labels, m), None, "",
+        "the node's routing table", slim=m.cells,
+    )  # fmt: skip
 
 
-def _hub(view: NodeView, form: Form, m: Metrics) -> Frame:
+def _hub(view: NodeView, m: Metrics) -> Frame:
     """What all pods of the node hang on: a bridge, or the routing table."""
     if view.bridge is None:
         said = "no bridge: a /32 route for each pod"
@@ -174,10 +202,10 @@ def _pods(view: NodeView, form: Form, m: Metrics) -> Part:
     make = DenseRow if form.dense else Row
     rows = [make(view, wire, m).parts() for wire in form.slots]
     tall = -(-len(rows) // form.columns)
-    rail = Gap(m.wire if not m.cells else 3)
     lines = []
     for at in range(tall):
         line: list[Part] = []
+        rail = Gap(3 if m.cells else m.wire, form.lines[at] if form.lines else 0)
         for one in rows[at::tall]:
             line += [rail, one[0], Gap(m.wire if not m.cells else 4), one[1]]
         lines.append(tuple(line))
@@ -196,9 +224,18 @@ class Row:
     def parts(self) -> tuple[Part, Part]:
         if self.wire is None:
             return Gap(), Gap()
-        return self.host(self.wire), self.pod(self.wire)
+        return self.level(self.wire), self.pod(self.wire)
 
-    def host(self, wire: Wire) -> Part:
+    def level(self, wire: Wire) -> Part:
+        """The node's end, level with the pod's."""
+        if wire.inner is None:
+            return self.host(wire)
+        m, host = self.m, self.host(wire)
+        down = m.pad_y + m.height(label("", "head")) + m.gap // 2
+        tall = max(self.inner(wire).size(m)[1], host.size(m)[1])
+        return Stack((Gap(0, down), replace(host, height=tall)))
+
+    def host(self, wire: Wire) -> Frame:
         if wire.host is None:
             return missing(wire, "no link on the node", slim=False)
         link, space = wire.host, self.view.space.id
@@ -250,7 +287,10 @@ class DenseRow(Row):
 
     __slots__ = ()
 
-    def host(self, wire: Wire) -> Part:
+    def level(self, wire: Wire) -> Part:
+        return self.host(wire)
+
+    def host(self, wire: Wire) -> Frame:
         if wire.host is None:
             return missing(wire, "no link", slim=True)
         link, space = wire.host, self.view.space.id
@@ -376,15 +416,22 @@ def _wire_cards(canvas: Canvas, view: NodeView, form: Form, hub: str) -> None:
         elif form.tall:
             _down(canvas, ident("line", "card", id), role, id, hub)
         else:
-            start, end = canvas.right(id), canvas.left(hub)
-            points = elbow(start, (end[0], start[1]), start[0])
+            points = _level(canvas, id, hub)
             canvas.lines.append(Line(ident("line", "card", id), role, points, id, hub))
     if between and form.tall:
         _down(canvas, ident("line", routes), "route", routes, hub)
     elif between:
-        start, end = canvas.right(routes), canvas.left(hub)
-        points = elbow(start, end, (start[0] + end[0]) // 2)
+        points = _level(canvas, routes, hub)
         canvas.lines.append(Line(ident("line", routes), "route", points, routes, hub))
+
+
+def _level(canvas: Canvas, left: str, right: str) -> tuple[Point, ...]:
+    """Straight where both boxes are beside each other, else with a bend in the middle."""
+    start, end = canvas.right(left), canvas.left(right)
+    box = canvas.boxes[left]
+    if box.y < end[1] < box.bottom:
+        return (start[0], end[1]), end
+    return elbow(start, end, (start[0] + end[0]) // 2)
 
 
 def _down(canvas: Canvas, name: str, role: str, upper: str, lower: str) -> None:
@@ -412,12 +459,14 @@ def _rail(canvas: Canvas, view: NodeView, hub: str, wires: Sequence[Wire]) -> No
         canvas.lines.append(Line(ident("line", hub, id), role, points, hub, id, object_, "", state))
 
 
-def pair(canvas: Canvas, view: NodeView, wire: Wire) -> None:
-    """The veth pair: from the node's end to the pod's, which is at the pod's left edge."""
+def pair(canvas: Canvas, view: NodeView, wire: Wire, *, mirrored: bool = False) -> None:
+    """The veth pair: from the node's end to the pod's at its right, or `mirrored` at its left."""
     assert wire.host is not None
     assert wire.inner is not None
     host, inner = link_id(view.space.id, wire.host), link_id(wire.space, wire.inner)
     start, end = canvas.right(host), canvas.left(inner)
+    if mirrored:
+        start, end = canvas.left(host), canvas.right(inner)
     points = elbow(start, end, (start[0] + end[0]) // 2)
     object_ = link_object(view.space.id, wire.host)
     title = f"veth pair {wire.host.name} - {wire.inner.name} of {wire.name}"

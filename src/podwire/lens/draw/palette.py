@@ -42,6 +42,7 @@ HUES = {
     "differs": ORANGE,
 }
 DASHES = {
+    "differs": "4 3",
     "subnet": "7 4",
     "routes": "5 3",
     "route": "6 4",
@@ -73,7 +74,8 @@ class Theme:
     gain: float
 
     def line(self, role: str) -> str:
-        return mix(HUES.get(role, GREY), self.ink, self.lift)
+        hue = HUES.get(role, GREY)
+        return mix(hue, self.ink, self.lift * (2 if hue in (YELLOW, SKY) else 1))
 
     def fill(self, role: str) -> str:
         tint = min(100, int(TINTS.get(role, 14) * self.gain))

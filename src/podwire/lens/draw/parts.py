@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeAlias
 
 from podwire.lens.draw.metrics import Metrics, run
-from podwire.lens.draw.scene import Box, Line, Point, Run, Scene, Text
+from podwire.lens.draw.scene import Box, Line, Point, Run, Scene, Text, ident
 
 Label: TypeAlias = tuple[Run, ...]
 Size: TypeAlias = tuple[int, int]
@@ -51,23 +51,41 @@ class Canvas:
         """With the title above what is drawn, and a margin around everything."""
         m = self.metrics
         heading, margin = label(title, "title"), m.margin
-        down = margin + m.height(heading) + m.gap
-        self._move(margin, down)
-        right = max([one.right for one in self.boxes.values()] + [margin + m.width(heading)])
-        bottom = max((one.bottom for one in self.boxes.values()), default=down)
-        lowest = max([bottom, *(one.y + one.height for one in self.texts)])
-        widest = max([right, *(one.x + one.width for one in self.texts)])
+        self._move(margin - self._least("x"), margin + m.height(heading) + m.gap - self._least("y"))
+        shapes: list[Box | Text] = [*self.boxes.values(), *self.texts]
+        right = max((one.x + one.width for one in shapes), default=0)
+        bottom = max((one.y + one.height for one in shapes), default=0)
         self.write(heading, margin, margin)
         return Scene(
             figure,
             title,
             description,
-            widest + margin,
-            lowest + margin,
+            max(right, margin + m.width(heading)) + margin,
+            bottom + margin,
             tuple(self.boxes.values()),
             tuple(self.lines),
             tuple(self.texts),
         )
+
+    def merge(self, other: Canvas, dx: int, dy: int, prefix: str) -> None:
+        """Another picture beside what there is. prefix: for its ids, which may be here already."""
+
+        def named(id: str) -> str:  # noqa: A002
+            return id and ident(prefix, id)
+
+        other._move(dx, dy)
+        for one in other.boxes.values():
+            box = replace(one, id=named(one.id), parent=named(one.parent))
+            self.boxes[box.id] = box
+        self.texts += [replace(one, box=named(one.box)) for one in other.texts]
+        self.lines += [
+            replace(one, id=named(one.id), start=named(one.start), end=named(one.end))
+            for one in other.lines
+        ]
+
+    def _least(self, side: str) -> int:
+        shapes = (*self.boxes.values(), *self.texts)
+        return min((getattr(one, side) for one in shapes), default=0)
 
     def _move(self, dx: int, dy: int) -> None:
         for id, one in self.boxes.items():  # noqa: A001

@@ -26,9 +26,9 @@ def render(scene: Scene, theme: str = AUTO) -> str:
     if theme != AUTO and theme not in THEMES:
         raise InvalidInputError(f"there is no theme {theme!r}; there are: auto, light, dark")
     size = f'width="{scene.width}" height="{scene.height}"'
-    view = f'viewBox="0 0 {scene.width} {scene.height}" {size}'
+    view = f'viewBox="0 0 {scene.width} {scene.height}" {size} role="img"'
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" class="podwire" role="img" {view}>',
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="podwire" xml:space="preserve" {view}>',
         f"<title>{escape(scene.title)}</title>",
         f"<desc>{escape(scene.description)}</desc>",
         f"<style>{style(theme)}</style>",

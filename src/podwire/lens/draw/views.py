@@ -88,6 +88,18 @@ class NodeView:
         return default_route(self.space)
 
 
+def masquerades(space: Space) -> bool:
+    """Whether some rule of its nat tables gives packets another source."""
+    rules = (
+        rule.text
+        for table in space.iptables
+        if table.name == "nat"
+        for chain in table.chains
+        for rule in chain.rules
+    )
+    return any("-j MASQUERADE" in one or "-j SNAT" in one for one in rules)
+
+
 def default_route(space: Space) -> Route | None:
     all_of_it = (one for one in space.routes if one.dst == "0.0.0.0/0" and one.table == 254)
     return next(all_of_it, None)

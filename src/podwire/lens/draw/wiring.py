@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from podwire.lens.draw.metrics import Metrics
+from podwire.lens.draw.metrics import Metrics, run
 from podwire.lens.draw.nodebox import Form, form, link_id, node_part, wire_node
-from podwire.lens.draw.parts import Canvas, Frame, Part, Stack, elbow, label
+from podwire.lens.draw.parts import Canvas, Frame, Gap, Label, Part, Stack, elbow, label
 from podwire.lens.draw.scene import Line, Scene, ident
 from podwire.lens.draw.views import NodeView, node_views, vnet_of
 from podwire.lens.snapshot import Snapshot, VirtualNetwork
@@ -73,22 +73,24 @@ def _subnet(vnet: VirtualNetwork, subnet: Subnet, nodes: Part, m: Metrics) -> Fr
     said = [label(subnet.gateway)]
     if subnet.route_table is not None:
         said += [label("route table", "dim"), label(subnet.route_table.name, "dim", 24)]
+    lines: tuple[Label, ...] = (label("gateway", "head"), *said)
+    if m.cells:
+        lines = (tuple(one for text in lines for one in (*text, run(" "))),)
     gateway = Frame(
         ident("gateway", vnet.vnet.key, subnet.name),
         "gateway",
-        (label("gateway", "head"), *said),
+        lines,
         None,
         f"space {vnet.space}",
         f"the VNet's router in subnet {subnet.name}",
+        slim=m.cells,
     )
-    down = (
-        Stack((gateway, nodes), m.gap)
-        if m.cells
-        else Stack((gateway, nodes), m.wire, across=True, stretch=False)
-    )
+    inside = Stack((gateway, nodes), m.wire, across=True, stretch=False)
+    if m.cells:
+        inside = Stack((gateway, Stack((Gap(3), nodes), across=True)), stretch=False)
     head = label(f"subnet {subnet.name}  {subnet.prefix}", "head", 80)
     return Frame(
-        ident("subnet", vnet.vnet.key, subnet.name), "subnet", (head,), down,
+        ident("subnet", vnet.vnet.key, subnet.name), "subnet", (head,), inside,
         f"subnet {vnet.vnet.key} {subnet.name}", f"subnet {subnet.name}, {subnet.prefix}",
     )  # fmt: skip
 
@@ -108,7 +110,7 @@ def _cable(canvas: Canvas, view: NodeView, gateway: str) -> None:
         bend = start[0] + canvas.metrics.wire // 2
         points = elbow(start, end, bend)
         if canvas.metrics.cells:
-            x = canvas.boxes[ident("node", view.node.name)].x - 1
+            x = canvas.boxes[ident("node", view.node.name)].x - 2
             points = ((x, canvas.bottom(gateway)), (x, end[1]), end)
         canvas.lines.append(
             Line(ident("cable", view.node.name), "cable", points, gateway, id,
