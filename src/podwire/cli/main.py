@@ -19,6 +19,7 @@ from podwire.cli import (
     plan,
     snapshot,
     status,
+    ui,
     up,
 )
 from podwire.model.errors import PodwireError
@@ -36,6 +37,7 @@ def cli() -> None:
     podwire node shell N  a root shell on a node: brctl, route, nsenter, docker, crictl
     podwire down          removes all of it
     podwire snapshot      all that decides on packets, as one JSON document
+    podwire ui            a page that shows the wiring live
     podwire plan          how many addresses a cluster takes, and what AKS would refuse
     """
 
@@ -50,6 +52,7 @@ for command in (
     env.env,
     plan.plan,
     snapshot.snapshot,
+    ui.ui,
 ):
     cli.add_command(command)
 for command in cni_mode.COMMANDS:

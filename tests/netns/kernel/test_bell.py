@@ -39,9 +39,7 @@ def pair() -> Iterator[tuple[NetNamespace, NetNamespace]]:
         (1, "ip addr add 10.0.0.4/24 dev eth0"),
     ],
 )
-def test_it_rings(
-    pair: tuple[NetNamespace, NetNamespace], where: int, command: str
-) -> None:
+def test_it_rings(pair: tuple[NetNamespace, NetNamespace], where: int, command: str) -> None:
     bell = Bell(pair[0])
     try:
         assert not bell.rang()

@@ -14,7 +14,7 @@ export class Stepper {
     this.play = h("button", { class: "main", onclick: () => this.toggle() }, "▶ Play");
     this.count = h("span", { class: "count" });
     this.controls = h("div", { class: "controls", role: "group", "aria-label": "Steps" },
-      h("button", { onclick: () => this.to(0), title: "From the start", "aria-label": "From the start" }, "⏮"),
+      h("button", { onclick: () => this.to(0), title: "From the start", "aria-label": "From the start" }, "|◀"),
       h("button", { onclick: () => this.by(-1), title: "Step back (b)", "aria-label": "Step back" }, "◀"),
       this.play,
       h("button", { onclick: () => this.by(1), title: "Next step (n)", "aria-label": "Next step" }, "▶"),
@@ -68,7 +68,7 @@ export class Stepper {
       else row.removeAttribute("aria-current");
       row.classList.toggle("past", at < this.at);
     });
-    this.play.textContent = this.playing ? "⏸ Pause" : "▶ Play";
+    this.play.textContent = this.playing ? "❚❚ Pause" : "▶ Play";
     this.count.textContent = `${this.at + 1} / ${this.rows.length}`;
   }
 }
