@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
-from podwire.lens.explain.values import Packet
+from podwire.lens.explain.values import Entry, Packet
 
 Tuple: TypeAlias = tuple[str, int, str, int]
 """Source, source port, destination, destination port."""
@@ -77,6 +77,12 @@ class Skb:
     state: CtState = ""
     seen: bool = False
     arp: Arp | None = None
+    dmac_by: Entry | None = None
+    """What said that dmac is the next hop's."""
+    fdb_by: Entry | None = None
+    """The forwarding entry of the last bridge."""
+    route_by: Entry | None = None
+    """The route that brought it to where it is."""
 
     @property
     def tuple(self) -> Tuple:

@@ -126,3 +126,5 @@ class Explanation:
     branches: tuple[Branch, ...] = ()
     warnings: tuple[str, ...] = ()
     mtu: int = 0
+    suspects: tuple[Culprit, ...] = ()
+    """What is wrong and does not stop this packet; warnings has their texts."""
