@@ -51,7 +51,7 @@ def style(theme: str) -> str:
     """Every rule is below `.podwire`, so that a page around the picture keeps its own look."""
     if theme != AUTO:
         return "".join(_rules(_literal(THEMES[theme])))
-    light, dark = ("".join(f"--pw-{k}:{v};" for k, v in _names(THEMES[t])) for t in THEMES)
+    light, dark = map(variables, THEMES)
     return f".podwire{{{light}}}@media (prefers-color-scheme:dark){{.podwire{{{dark}}}}}" + "".join(
         _rules(lambda name: f"var(--pw-{name})")
     )
@@ -189,4 +189,4 @@ def markup(one: Box | Line | Text) -> str:
 
 def variables(theme: str) -> str:
     """The declarations of a theme's colours, for a page that chooses itself. Raises KeyError."""
-    return "".join(f"--{name}:{value};" for name, value in _names(THEMES[theme]))
+    return "".join(f"--pw-{name}:{value};" for name, value in _names(THEMES[theme]))

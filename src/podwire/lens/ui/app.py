@@ -19,9 +19,9 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from podwire.lens import explain as explaining
 from podwire.lens import logs
 from podwire.lens.draw import FIGURES, scene, svg
+from podwire.lens.explain import explain
 from podwire.lens.names import source, target
 from podwire.lens.snapshot import Snapshot
 from podwire.lens.ui import lookup
@@ -182,7 +182,7 @@ async def _path(watcher: Watcher, request: Request) -> Response:
 
     def work() -> dict[str, Any]:
         begin, end = source(snapshot, from_), target(snapshot, to, protocol)
-        return journey(explaining.explain(snapshot, begin, end, protocol=protocol))  # type: ignore[attr-defined]
+        return journey(snapshot, explain(snapshot, begin, end, protocol=protocol))
 
     return JSONResponse(await asyncio.to_thread(work))
 

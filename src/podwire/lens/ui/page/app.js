@@ -32,7 +32,9 @@ const panel = new Panel({
     if (!picture.focus(picture.find(last), { preventScroll: true })) byId("stage").focus();
   },
 });
-const path = new Path(panel, packet, picture);
+const path = new Path(panel, packet, picture, () => {
+  if (["services", "vnet"].includes(view.figure)) choose({ figure: "wiring" });
+});
 const bars = new Bars(byId("use"), (object) => open(object));
 const search = new Search((object) => {
   picture.focus(picture.find(object), { preventScroll: true });

@@ -59,7 +59,8 @@ export class Packet {
   /** From where it is: along the line that leads there, else straight. */
   _way(it, forward) {
     const box = this.picture.place(it);
-    const middle = { x: box.x + Math.min(box.width, 260) / 2, y: box.y + Math.min(box.height, 26) / 2 };
+    const low = box.height <= 125; // on its edge, where it hides no text
+    const middle = { x: box.x + Math.min(box.width / 2, 46), y: box.y + (low ? box.height : 0) };
     if (!this.at || !this.it || !forward || this.it === it) return [middle];
     const line = this.picture.between(this.it, it);
     return line ? [this.at, ...line.points, middle] : [this.at, middle];

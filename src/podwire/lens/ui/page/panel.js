@@ -134,7 +134,7 @@ function sections(found, open) {
     one.command ? h("code", { class: "command", title: "the command that shows it" }, one.command) : null,
     one.facts.length ? h("dl", {}, one.facts.map(([name, value]) =>
       h("div", {}, h("dt", {}, name), h("dd", {}, value)))) : null,
-    one.lines.length ? h("pre", { tabindex: "0", "aria-label": one.title }, one.lines.join("\n")) : null));
+    one.lines.length ? h("div", { class: "out" }, one.lines.map((line) => h("div", {}, line))) : null));
   if (!found.see.length) return made;
   const links = found.see.map(([label, object]) =>
     h("li", {}, h("button", { class: "link", onclick: () => open(object) }, label)));

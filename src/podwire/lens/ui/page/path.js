@@ -7,8 +7,9 @@ import { Stepper } from "./stepper.js";
 const DWELL = 420, DWELL_CHANGED = 1100;
 
 export class Path {
-  constructor(panel, packet, picture) {
-    Object.assign(this, { panel, packet, picture });
+  /** wired(): the picture shall be one in which packets can be shown. */
+  constructor(panel, packet, picture, wired) {
+    Object.assign(this, { panel, packet, picture, wired });
     this.form = byId("path");
     this.form.addEventListener("submit", (event) => {
       event.preventDefault();
@@ -26,6 +27,7 @@ export class Path {
   async show() {
     const query = { from: byId("from").value, to: byId("to").value, protocol: byId("protocol").value };
     this.packet.hide();
+    this.wired();
     this.panel.present("path", `${query.from} → ${query.to}`, [h("p", { class: "dim" }, "Computing …")]);
     try {
       this._present(await ask("path", query));
@@ -73,7 +75,7 @@ function row(step) {
     h("span", { class: "text" }, step.text),
     step.entry ? h("code", { title: step.entry.show }, step.entry.text) : null,
     h("span", { class: "ends" }, end("src", "src", "sport"), " → ", end("dst", "dst", "dport")),
-    step.notes.map((one) => h("span", { class: "note" }, one)));
+    step.notes.map((one) => h("span", { class: one.startsWith("-A") ? "note rule" : "note" }, one)));
 }
 
 function rest(found) {

@@ -46,12 +46,10 @@ export class Picture {
     for (const it of this.pieces.values()) if (it.target) yield it;
   }
 
-  /** The box that stands for a data-object, the outermost; else undefined. */
+  /** The box that stands for a data-object, the outermost; of a VNet its gateway; else undefined. */
   find(object) {
-    for (const it of this.pieces.values()) {
-      if (it.piece.object === object && it.piece.kind === "box") return it;
-    }
-    return undefined;
+    const all = [...this.pieces.values()].filter((it) => it.piece.object === object && it.piece.kind === "box");
+    return all.find((it) => it.piece.id.startsWith("gateway:")) ?? all[0];
   }
 
   /** The corner of a piece in the picture. */
