@@ -59,6 +59,7 @@ def _listen(port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((ADDRESS, port))
+        listener.listen(128)  # from now on a browser is answered, if a moment later
     except OSError as error:
         listener.close()
         raise InvalidInputError(

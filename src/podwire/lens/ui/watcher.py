@@ -21,13 +21,13 @@ from podwire.model.errors import PodwireError
 
 SETTLE = 0.04
 """Seconds after a ring: an ADD rings a dozen times."""
-PAUSE = 1.5
+PAUSE = 2.0
 """Seconds from the end of one look at the kernel to the next, when no bell rings."""
 PAUSE_API = 3.0
 """The same for API servers."""
 FIRST = 1.5
 """Seconds that the first picture waits for what API servers say."""
-REST = 2
+REST = 4
 """A look that took long is followed by a pause this many times as long: most of the machine is not
 ours."""
 
