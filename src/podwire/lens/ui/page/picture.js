@@ -109,8 +109,6 @@ export class Picture {
     this.width = width;
     this.height = height;
     this.svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
-    this.svg.setAttribute("width", width);
-    this.svg.setAttribute("height", height);
   }
 
   /** All markup in one go. The server has escaped every text in it. */

@@ -17,13 +17,17 @@ export class Stage {
     element.addEventListener("click", (event) => this._click(event));
     element.addEventListener("keydown", (event) => this._key(event));
     element.addEventListener("wheel", (event) => this._wheel(event), { passive: false });
-    new ResizeObserver(() => this.fitted && this.fit()).observe(element);
+    this.room = element.clientWidth; // asked once: asking again makes the browser lay all out first
+    new ResizeObserver(([{ contentRect }]) => {
+      this.room = contentRect.width;
+      if (this.fitted) this.fit();
+    }).observe(element);
   }
 
   /** As wide as there is room, but never so small that nobody can read it. */
   fit() {
     this.fitted = true;
-    const room = this.element.clientWidth - 8;
+    const room = this.room - 8;
     if (this.picture.width && room > 0) {
       this._scale(Math.min(1.6, Math.max(0.3, room / this.picture.width)));
     }
@@ -38,9 +42,10 @@ export class Stage {
     if (next) this._scale(next);
   }
 
-  /** After the picture has another size. */
+  /** After the picture has another size. A little narrower is no reason to draw all of it anew. */
   resized() {
-    if (this.fitted) this.fit();
+    const share = (this.picture.width * this.scale) / this.room;
+    if (this.fitted && (share > 1 || share < 0.85)) this.fit();
     else this._scale(this.scale);
   }
 
@@ -60,15 +65,18 @@ export class Stage {
 
   _scale(scale) {
     const e = this.element, old = this.scale;
-    const middle = [(e.scrollLeft + e.clientWidth / 2) / old, (e.scrollTop + e.clientHeight / 2) / old];
-    const top = e.scrollTop < 4;
+    const from = old === scale ? null : { x: e.scrollLeft, y: e.scrollTop, high: e.clientHeight };
     this.scale = scale;
-    this.sheet.style.width = `${this.picture.width * scale}px`;
-    this.sheet.style.height = `${this.picture.height * scale}px`;
+    const size = { width: this.picture.width * scale, height: this.picture.height * scale };
+    for (const [name, value] of Object.entries(size)) {
+      this.sheet.style[name] = `${value}px`;
+      this.picture.svg.setAttribute(name, value);
+    }
     this.sheet.style.setProperty("--scale", scale);
-    if (old === scale) return;
-    e.scrollLeft = middle[0] * scale - e.clientWidth / 2;
-    e.scrollTop = top ? 0 : middle[1] * scale - e.clientHeight / 2;
+    if (!from) return;
+    const by = scale / old;
+    e.scrollLeft = (from.x + this.room / 2) * by - this.room / 2;
+    e.scrollTop = from.y < 4 ? 0 : (from.y + from.high / 2) * by - from.high / 2;
   }
 
   _wheel(event) {
