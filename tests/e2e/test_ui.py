@@ -28,6 +28,12 @@ spec:
 """
 
 
+_DRAWN = """(box => box && {class: box.getAttribute('class'),
+label: box.getAttribute('aria-label')})(document.querySelector(arguments[0]))"""
+_PRESS = """document.querySelector(arguments[0]).querySelector('rect').dispatchEvent(
+new MouseEvent('click', {bubbles: true}))"""
+
+
 class Page:
     """The page in a browser, by what people see in it."""
 
@@ -37,23 +43,25 @@ class Page:
     def js(self, code: str, *given: Any) -> Any:
         return self.chrome.execute_script(f"return {code}", *given)
 
-    def drawn(self, object_: str) -> Any:
-        """The drawn box of a thing; None while there is none."""
-        found = self.chrome.find_elements("css selector", f'#picture .box[data-object="{object_}"]')
-        return found[0] if found else None
+    def drawn(self, object_: str) -> dict[str, str] | None:
+        """A thing's box as it is drawn now, its class and label; None while there is none."""
+        return self.js(_DRAWN, f'#picture .box[data-object="{object_}"]')
 
-    def until_drawn(self, object_: str) -> Any:
-        return until(f"{object_} in the picture", lambda: self.drawn(object_))
+    def until_drawn(self, object_: str, *, off: bool | None = None) -> dict[str, str]:
+        """off: drawn as down or not ready, or as well."""
+
+        def look() -> dict[str, str] | None:
+            box = self.drawn(object_)
+            return box if box and off in (None, "off" in box["class"].split()) else None
+
+        found = until(f"{object_} in the picture, off: {off}", look)
+        assert found is not None
+        return found
 
     def press(self, object_: str) -> None:
-        """As a pointer does it, in the corner of the box."""
-        box = self.until_drawn(object_)
-        self.js("arguments[0].scrollIntoView({block:'center', inline:'center'})", box)
-        self.js(
-            "arguments[0].querySelector('rect').dispatchEvent("
-            "new MouseEvent('click', {bubbles: true}))",
-            box,
-        )
+        """As a pointer does it."""
+        self.until_drawn(object_)
+        self.js(_PRESS, f'#picture .box[data-object="{object_}"]')
 
     def text(self, where: str) -> str:
         found = self.chrome.find_elements("css selector", where)
@@ -118,11 +126,8 @@ def test_a_pod_appears_changes_and_goes(lab: LabHarness, page: Page) -> None:
     try:
         page.until_drawn("pod default/seen")
         inner = page.until_drawn("link pod/default/seen eth0")
-        until(
-            "it is ready",
-            lambda: "off" not in page.drawn("pod default/seen").get_attribute("class"),
-        )
-        assert "eth0" in inner.get_attribute("aria-label")
+        page.until_drawn("pod default/seen", off=False)
+        assert "eth0" in inner["label"]
         assert page.js("document.querySelectorAll('#picture .box.pod').length") == before + 1
         assert "pod default/seen appeared" in page.js("document.getElementById('said').textContent")
         host = lab.on_node(node, "ip -o link show type veth | grep -o 'azv[^@]*' | sort").split()
@@ -140,10 +145,10 @@ def test_a_link_that_is_set_down_is_seen(lab: LabHarness, page: Page) -> None:
     thing = f"link node/{node} {link}"
     try:
         lab.on_node(node, f"ip link set {link} down")
-        until("drawn as down", lambda: "off" in page.until_drawn(thing).get_attribute("class"))
+        page.until_drawn(thing, off=True)
     finally:
         lab.on_node(node, f"ip link set {link} up")
-    until("drawn as up", lambda: "off" not in page.until_drawn(thing).get_attribute("class"))
+    page.until_drawn(thing, off=False)
 
 
 def test_pressing_a_pod_tells_its_kernel_objects(lab: LabHarness, page: Page, nginx: str) -> None:
