@@ -6,7 +6,8 @@ import pytest
 
 from podwire.lens.draw import FIGURES, scene
 from podwire.lens.snapshot import Snapshot
-from podwire.lens.ui.details import Details, details
+from podwire.lens.ui.details import details
+from podwire.lens.ui.sections import Details
 from podwire.model.errors import InvalidInputError
 from tests.unit.lens.saved import NAMES, saved
 
