@@ -135,6 +135,10 @@ def enter(snapshot: Snapshot, where: Space) -> str:
     return "" if kind == "node" else f"nsenter --net={name} "
 
 
+def ledger_command(snapshot: Snapshot, name: str) -> str:
+    return f"podwire ipam show --node {name}" if snapshot.lab else "podwire ipam show"
+
+
 def container_of(snapshot: Snapshot, key: str) -> tuple[str, str, str]:
     """(container id, node, name) of a pod's lease. Raises InvalidInputError when it has none."""
     for of in snapshot.nodes:

@@ -68,7 +68,7 @@ def _of_pod_on_node(
     """What of it is on its node: lease, link, and every object that leads to it."""
     leases = lookup.leases(node, pod)
     yield Section("Lease", tuple(fact for one in leases for fact in lookup.lease_facts(one)),
-                  command="podwire ipam show")  # fmt: skip
+                  command=lookup.ledger_command(snapshot, node.name))  # fmt: skip
     host = snapshot.space(node.space)
     if host is None:
         return
@@ -110,7 +110,11 @@ def tell_node(snapshot: Snapshot, name: str) -> Details:
     sections = [Section("Node", tuple(facts), command=f"podwire node shell {name}")]
     if space is not None:
         sections += stack(snapshot, space)
-    sections.append(listing("Leases", map(lookup.lease_line, held.leases), "podwire ipam show"))
+    sections.append(
+        listing(
+            "Leases", map(lookup.lease_line, held.leases), lookup.ledger_command(snapshot, name)
+        )
+    )
     sections.append(listing(f"What the runtime reads: {held.conflist[0]}",
                            held.conflist[1].splitlines()))  # fmt: skip
     see = [(f"link {one.name}", f"link {space.id} {one.name}") for one in space.links
