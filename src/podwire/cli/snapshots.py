@@ -81,13 +81,18 @@ def take(source: Source) -> Snapshot:
         return codec.from_json(sys.stdin.buffer.read(), "stdin")
     if source.file:
         return codec.load(Path(source.file))
-    check_root()
-    if source.chosen or control.daemon_pid(source.layout) is not None:
-        site = lab_site(control.ask(source.layout, op="facts"), source.kubeconfig)
-    else:
-        site = own_site(source.kubeconfig)
+    site = live_site(source)
     with _patience() as say:
         return collect(site, say)
+
+
+def live_site(source: Source) -> Site:
+    """What is collected when it is no file. Needs root. Raises DaemonError for a lab that does not
+    run."""
+    check_root()
+    if source.chosen or control.daemon_pid(source.layout) is not None:
+        return lab_site(control.ask(source.layout, op="facts"), source.kubeconfig)
+    return own_site(source.kubeconfig)
 
 
 def own_site(kubeconfig: str = "") -> Site:

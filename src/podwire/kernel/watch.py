@@ -49,8 +49,8 @@ class Watch:
     def __init__(self, namespace: NetNamespace) -> None:
         routes = (_IPV4_ADDRESSES, _IPV4_ROUTES, _IPV6_ADDRESSES, _IPV6_ROUTES)
         links = (_LINKS, *routes, _IPV4_SETTINGS)
-        self._route = _Listener(namespace, socket.NETLINK_ROUTE, links)
-        self._filter = _Listener(namespace, _NETFILTER, (_NFTABLES,))
+        self._route = Listener(namespace, socket.NETLINK_ROUTE, links)
+        self._filter = Listener(namespace, _NETFILTER, (_NFTABLES,))
         self._followed: frozenset[int] = frozenset()
         self.follow(())
 
@@ -73,7 +73,9 @@ class Watch:
         self._filter.close()
 
 
-class _Listener(NetlinkSocket):
+class Listener(NetlinkSocket):
+    """Notifications of groups, as they wait. Raises KernelError when made."""
+
     def __init__(self, namespace: NetNamespace, protocol: int, groups: Collection[int]) -> None:
         super().__init__(namespace, protocol)
         try:

@@ -31,12 +31,14 @@ class Place:
 @dataclass(frozen=True, slots=True)
 class Api:
     """An API server. known: what is known of its cluster without asking; kubeconfig: path, "" for
-    kubectl's own choice; unreachable: why it need not be asked, else ""."""
+    kubectl's own choice; unreachable: why it need not be asked, else "". answered: what it said
+    before, if that shall do: then it is not asked."""
 
     known: Cluster
     kubectl: str = "kubectl"
     kubeconfig: str = ""
     unreachable: str = ""
+    answered: Cluster | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,8 @@ def ask(api: Api, programs: Executor) -> Cluster:
 
     programs: runs what waits for kubectl; this itself must not run there.
     """
+    if api.answered is not None:
+        return api.answered
     if api.unreachable:
         return replace(api.known, asked=False, why_not=api.unreachable)
     asked = {kind: programs.submit(_raw, api, path) for kind, path in _PATHS.items()}
@@ -80,6 +82,12 @@ def _answer(asked: Future[dict[str, Any]], kind: str, refusals: list[str]) -> di
 
 def _items(answer: dict[str, Any]) -> Sequence[Any]:
     return answer.get("items") or ()
+
+
+def watching(api: Api) -> tuple[str, ...]:
+    """A command that prints something whenever a pod changes, until the server ends it."""
+    where = ("--kubeconfig", api.kubeconfig) if api.kubeconfig else ()
+    return (api.kubectl, *where, "get", "--raw", "/api/v1/pods?watch=true")
 
 
 def _raw(api: Api, path: str) -> dict[str, Any]:

@@ -51,10 +51,22 @@ def style(theme: str) -> str:
     """Every rule is below `.podwire`, so that a page around the picture keeps its own look."""
     if theme != AUTO:
         return "".join(_rules(_literal(THEMES[theme])))
-    light, dark = ("".join(f"--pw-{k}:{v};" for k, v in _names(THEMES[t])) for t in THEMES)
+    light, dark = (variables(one) for one in THEMES)
     return f".podwire{{{light}}}@media (prefers-color-scheme:dark){{.podwire{{{dark}}}}}" + "".join(
         _rules(lambda name: f"var(--pw-{name})")
     )
+
+
+def variables(theme: str) -> str:
+    """The declarations of a theme's colours, for a page that chooses itself. Raises KeyError."""
+    return "".join(f"--pw-{name}:{value};" for name, value in _names(THEMES[theme]))
+
+
+def markup(one: Box | Line | Text) -> str:
+    """One element of a picture, for who puts pictures together: the page, which moves them."""
+    if isinstance(one, Box):
+        return _box(one)
+    return _line(one) if isinstance(one, Line) else _text(one)
 
 
 def _names(theme: Theme) -> Iterator[tuple[str, str]]:
