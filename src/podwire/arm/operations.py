@@ -58,6 +58,19 @@ class Operations:
                 return row
         return None
 
+    def on(self, resource: str) -> OperationRow | None:
+        """The operation under way on exactly this resource."""
+        key = resource.lower()
+        return next((row for row in self._store.running() if row.resource == key), None)
+
+    async def wait_below(self, resource: str) -> None:
+        """Until nothing is under way any more on what belongs to the resource."""
+        key = resource.lower()
+        below = [row.id for row in self._store.running() if _within(row.resource, key)]
+        tasks = {self._tasks[one] for one in below if one in self._tasks}
+        if tasks:
+            await asyncio.wait(tasks)
+
     def begin(self, resource: str, action: str, given: Body | None = None) -> OperationRow:
         """Note it and start it. The caller has seen that nothing else is `busy` there."""
         row = OperationRow(

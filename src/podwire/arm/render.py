@@ -7,7 +7,7 @@ sets there.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from podwire.arm.backend import Backend
@@ -71,12 +71,27 @@ class NodeGroups:
         found: list[Body] = json.loads(text)["extensions"] if text else []
         return found
 
-    def applied(self, scale_set: str) -> bool:
-        """Whether its instances have what was last set."""
-        text = self._store.secret(_key(scale_set))
-        return bool(json.loads(text)["applied"]) if text else True
+    def is_latest(self, scale_set: str, instance: int) -> bool:
+        """Whether the instance has what was last set."""
+        applied = self._applied(scale_set)
+        return applied is None or instance in applied
 
-    def put_extensions(self, scale_set: str, extensions: list[Body], *, applied: bool) -> None:
+    def put_extensions(self, scale_set: str, extensions: list[Body]) -> None:
+        """Set them; no instance has them yet."""
+        self._put(scale_set, extensions, [])
+
+    def put_applied(self, scale_set: str, instances: Iterable[int] | None) -> None:
+        """These have what was last set, too; None: all of them, and those to come."""
+        had = self._applied(scale_set)
+        both = None if instances is None or had is None else sorted({*had, *instances})
+        self._put(scale_set, self.extensions(scale_set), both)
+
+    def _applied(self, scale_set: str) -> list[int] | None:
+        text = self._store.secret(_key(scale_set))
+        found: list[int] | None = json.loads(text)["applied"] if text else None
+        return found
+
+    def _put(self, scale_set: str, extensions: list[Body], applied: list[int] | None) -> None:
         content = {"extensions": extensions, "applied": applied}
         self._store.put_secret(_key(scale_set), json.dumps(content))
 
@@ -96,7 +111,7 @@ class NodeGroups:
         found = (one for one in names.spec.pools if one.name == node.pool)
         if (pool := next(found, None)) is None:
             return
-        latest = self.applied(names.scale_set(pool.name))
+        latest = self.is_latest(names.scale_set(pool.name), node.instance)
         machine = machine_body(names, node, pool, latest=latest)
         yield MACHINES, machine
         own = machine["properties"]["networkProfile"]["networkInterfaces"][0]["id"]

@@ -151,8 +151,8 @@ class Builder:
         )
         cluster.nodes[nic.name] = lab_node
         await lab_node.boot()
-        wishes = self.site.store.get(Access, pool_row(cluster.spec, member.pool.name)) or Access()
-        await lab_node.grant(wishes.wishes)
+        access = self.site.store.get(Access, pool_row(cluster.spec, member.pool.name)) or Access()
+        await lab_node.grant(access.of(member.number))
         keeper = partial(kubenet.keeper_program, pod_cidr=cluster.spec.pod_cidr)
         wiring = keeper if self.cluster.spec.is_kubenet else agent_program
         await lab_node.start(wiring, containerd.containerd_program, ssh.sshd_program)

@@ -13,7 +13,7 @@ from podwire.lab.lab_node import LabNode
 from podwire.lab.networks import Networks
 from podwire.lab.nics import forget_cluster, pool_row, settle
 from podwire.lab.steps import Emit, one_step
-from podwire.lab.store import Access, WantedCluster
+from podwire.lab.store import Access, Grant, WantedCluster
 from podwire.lab.work import Run, Work
 from podwire.model.cluster import ClusterSpec
 from podwire.model.errors import InvalidInputError
@@ -116,14 +116,20 @@ class Clusters(Networks):
         plan = upgrade.plan(cluster, pool, version)
         await self._begin(cluster, "updating", plan.carry_out).follow(emit)
 
-    async def grant_access(self, key: str, pool: str, wish: VmAccess) -> None:
-        """Do what VMAccessForLinux was asked for, on every node of the pool, also those to come."""
+    async def grant_access(
+        self, key: str, pool: str, wish: VmAccess, instances: tuple[int, ...] | None = None
+    ) -> None:
+        """Do what VMAccessForLinux was asked for, on these nodes of the pool; None: on every one,
+        also those to come."""
         cluster = self.find_cluster(key)
         name = pool_row(cluster.spec, cluster.spec.pool(pool).name)
         have = self.site.store.get(Access, name) or Access()
-        kept = tuple(one for one in have.wishes if one != wish)
-        self.site.store.put(name, Access((*kept, wish)))
-        nodes = [one for one in cluster.nodes.values() if one.pool == pool]
+        self.site.store.put(name, have.granted(Grant(wish, instances)))
+        nodes = [
+            one
+            for one in cluster.nodes.values()
+            if one.pool == pool and (instances is None or one.instance in instances)
+        ]
         await asyncio.gather(*(one.grant((wish,)) for one in nodes))
 
     def add_cluster(self, wanted: WantedCluster) -> Cluster:

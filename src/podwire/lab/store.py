@@ -53,10 +53,35 @@ class Frontends:
 
 
 @dataclass(frozen=True, slots=True)
+class Grant:
+    """instances: the numbers of those that it is for; None: all of the pool, and those to come."""
+
+    wish: VmAccess
+    instances: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Access:
     """Who shall be able to log in to the nodes of a pool, in the order in which it was asked."""
 
-    wishes: tuple[VmAccess, ...] = ()
+    grants: tuple[Grant, ...] = ()
+
+    def of(self, instance: int) -> tuple[VmAccess, ...]:
+        every = self.grants
+        return tuple(
+            one.wish for one in every if one.instances is None or instance in one.instances
+        )
+
+    def granted(self, fresh: Grant) -> Access:
+        """With this one last. Who has it for all needs it for none; else it is for more of them."""
+        same = [one for one in self.grants if one.wish == fresh.wish]
+        others = tuple(one for one in self.grants if one.wish != fresh.wish)
+        numbers: set[int] = set()
+        for one in (*same, fresh):
+            if one.instances is None:
+                return Access((*others, Grant(fresh.wish)))
+            numbers |= set(one.instances)
+        return Access((*others, Grant(fresh.wish, tuple(sorted(numbers)))))
 
 
 KINDS: dict[type[Any], str] = {

@@ -117,8 +117,10 @@ class PaperLab:
         self.said.append(("run_in_cluster", key, command, dict(files)))
         return PaperResult(3, "no such pod\n")
 
-    async def grant_access(self, key: str, pool: str, wish: VmAccess) -> None:
-        self.said.append(("grant_access", key, pool, wish))
+    async def grant_access(
+        self, key: str, pool: str, wish: VmAccess, instances: tuple[int, ...] | None = None
+    ) -> None:
+        self.said.append(("grant_access", key, pool, wish, instances))
 
     def versions(self) -> list[str]:
         return ["v1.20.2", "v1.21.14"]

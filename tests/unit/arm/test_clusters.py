@@ -270,6 +270,25 @@ def test_a_group_takes_everything_with_it_clusters_first(running: Client) -> Non
     assert running.store.everything() == []
 
 
+def test_a_group_can_be_deleted_while_things_are_done_in_it_and_twice(document: Client) -> None:
+    document.lab.gate.clear()
+    created = document.ask("PUT", CLUSTER, cluster())
+    first, second = document.ask("DELETE", RG), document.ask("DELETE", RG)
+    assert (first.status_code, second.status_code) == (202, 202)
+    assert first.headers["Location"] == second.headers["Location"]
+    late = document.ask("PUT", f"{AKS}/late", cluster())
+    assert late.json()["error"]["code"] == "ResourceGroupBeingDeleted"
+    document.run(_open(document))
+    assert document.done(created)["status"] == "Succeeded"
+    assert document.done(first)["status"] == "Succeeded"
+    assert document.lab.clusters() == {}
+    assert document.ask("GET", CLUSTER).json()["error"]["code"] == "ResourceGroupNotFound"
+
+
+async def _open(client: Client) -> None:
+    client.lab.gate.set()
+
+
 def test_a_node_group_is_not_ones_own(running: Client) -> None:
     answer = running.ask("DELETE", NODES)
     assert answer.status_code == 403

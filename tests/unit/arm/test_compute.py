@@ -73,9 +73,24 @@ def test_a_key_is_on_the_nodes_at_update_instances_and_not_before(
     assert running.done(answer)["status"] == "Succeeded"
     (granted,) = [one for one in running.lab.said if one[0] == "grant_access"]
     wish = VmAccess(username="azureuser", key=SECRET)
-    assert granted[1:] == ("networklab/azurecni-cluster", "nodepool1", wish)
+    assert granted[1:] == ("networklab/azurecni-cluster", "nodepool1", wish, None)
     machines = running.ask("GET", f"{scale_set}/virtualMachines").json()["value"]
     assert all(one["properties"]["latestModelApplied"] for one in machines)
+
+
+def test_instances_that_are_named_are_brought_up_to_date_alone(
+    running: Client, scale_set: str
+) -> None:
+    set_access(running, scale_set)
+    latest = []
+    for named in (["1"], ["0", "1"], ["*"]):
+        answer = running.ask("POST", f"{scale_set}/manualupgrade", {"instanceIds": named})
+        assert running.done(answer)["status"] == "Succeeded"
+        machines = running.ask("GET", f"{scale_set}/virtualMachines").json()["value"]
+        latest.append([one["properties"]["latestModelApplied"] for one in machines])
+    assert latest == [[False, True, False], [True, True, False], [True, True, True]]
+    granted = [one[4] for one in running.lab.said if one[0] == "grant_access"]
+    assert granted == [(1,), (0, 1), None]
 
 
 def test_protected_settings_never_come_out(

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from podwire.cluster.vm_access_settings import VmAccess
 from podwire.lab.defaults import document_cluster, document_vnet
 from podwire.lab.instances import Instances
-from podwire.lab.store import PluggedNic, Store, WantedCluster
+from podwire.lab.store import Access, Grant, PluggedNic, Store, WantedCluster
 from podwire.model.errors import PodwireError
 from podwire.model.vnet import Nic, VNet
 
@@ -24,7 +25,8 @@ NIC = Nic("n", "00:0d:3a:00:00:01", VNET.subnet("azurecni"), ("10.220.2.4", "10.
         VNET,
         WantedCluster(SPEC, workload=True),
         PluggedNic(NIC, VNET.key, SPEC.key),
-        Instances((0, 1, 4), 5),
+        Instances((0, 1, 4), 5, (1,)),
+        Access((Grant(VmAccess(username="u", key="ssh-rsa x"), (0, 2)),)),
     ],
     ids=lambda one: type(one).__name__,
 )
@@ -73,3 +75,12 @@ def test_another_labs_cluster_has_another_context() -> None:
 def test_another_vnet_has_the_one_subnet_that_was_asked_for() -> None:
     vnet = document_vnet(vnet_cidr="10.0.0.0/8", subnet_cidr="10.1.0.0/16")
     assert [one.prefix for one in vnet.subnets] == ["10.1.0.0/16"]
+
+
+def test_who_may_log_in_where() -> None:
+    one, other = VmAccess(username="one"), VmAccess(username="other")
+    some = Access().granted(Grant(one, (1,))).granted(Grant(other)).granted(Grant(one, (2, 1)))
+    assert [some.of(number) for number in (0, 1, 2)] == [(other,), (other, one), (other, one)]
+    every = some.granted(Grant(one))
+    assert every.of(0) == (other, one)
+    assert every.granted(Grant(one, (3,))) == every, "all have it already"

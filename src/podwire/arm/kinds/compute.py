@@ -111,7 +111,7 @@ class ScaleSets(ComputeKind):
         if merged != list(had.values()):
             for one in merged:
                 wish_of(one)
-            self.nodes.put_extensions(scale_set, merged, applied=False)
+            self.nodes.put_extensions(scale_set, merged)
 
     def act(self, ask: Ask) -> Answer:
         row = self.desk.found(ask.target)
@@ -119,11 +119,11 @@ class ScaleSets(ComputeKind):
         if word != "manualupgrade":
             raise not_offered(f"'{word}' for single instances; use az aks for the whole pool")
         self._check_instances(ask)
-        begun = self.desk.operations.begin(row.key, f"{self.name}/{word}")
+        begun = self.desk.operations.begin(row.key, f"{self.name}/{word}", ask.body)
         return Answer(202, None, self.desk.located(ask, begun))
 
     def _check_instances(self, ask: Ask) -> None:
-        """Every instance that is named is there; all of them are brought up to date at once."""
+        """Every instance that is named is there."""
         _, pool = self.pool(ask.target.path)
         have = {
             str(one.instance) for one in self.cluster(ask.target.path).nodes if one.pool == pool
@@ -140,10 +140,11 @@ class ScaleSets(ComputeKind):
 
     async def _upgrade(self, operation: OperationRow) -> Body | None:
         key, pool = self.pool(operation.resource)
-        extensions = self.nodes.extensions(operation.resource)
-        for one in extensions:
-            await self.desk.lab.grant_access(key, pool, wish_of(one))
-        self.nodes.put_extensions(operation.resource, extensions, applied=True)
+        named = operation.input.get("instanceIds", ["*"])
+        instances = None if "*" in named else tuple(int(one) for one in named)
+        for one in self.nodes.extensions(operation.resource):
+            await self.desk.lab.grant_access(key, pool, wish_of(one), instances)
+        self.nodes.put_applied(operation.resource, instances)
         return None
 
 

@@ -1,6 +1,8 @@
 """Resource groups, and the lists of everything in one or in the subscription.
 
-Deleting a group deletes what is in it: clusters first, then what they stood on.
+Deleting a group deletes what is in it: clusters first, then what they stood on. Source: ARM,
+"Resource group and resource deletion"; crossplane-contrib/provider-azure#141 (a second DELETE is
+taken), Azure/azure-sdk-tools#611 (a DELETE while a deployment goes on is taken).
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from podwire.arm.desk import Answer, Ask, Desk, page
-from podwire.arm.errors import ArmError, another_operation, group_not_found
+from podwire.arm.errors import ArmError, group_not_found
 from podwire.arm.filters import Filter
 from podwire.arm.ids import GROUPS, group_id
 from podwire.arm.kinds.base import Kind, tagged
@@ -77,7 +79,7 @@ class Groups(Kind):
         name, old = ask.target.group, self.desk.group(ask.target.group)
         path = group_id(self.desk.subscription, name)
         self.desk.rules.check_put(GROUPS, path, old, ask.body)
-        self._check_idle(ask)
+        self._check_stays(ask)
         body = {
             "id": old["id"] if old else path,
             "name": old["name"] if old else name,
@@ -91,30 +93,33 @@ class Groups(Kind):
 
     def patch(self, ask: Ask) -> Answer:
         body = tagged(self.get(ask).body or {}, ask.body)
-        self._check_idle(ask)
+        self._check_stays(ask)
         self.desk.store.put(GROUPS, body)
         return Answer(200, body)
 
     def delete(self, ask: Ask) -> Answer:
+        """Taken whatever is being done inside, and again while it is being done, as ARM does."""
         body = self.desk.group(ask.target.group)
         if body is None:
             raise group_not_found(ask.target.group)
-        self._check_idle(ask)
+        if (begun := self._deletion(ask)) is not None:
+            return Answer(202, None, self.desk.located(ask, begun))
         self.desk.rules.check_delete(GROUPS, body["id"], body)
         self.desk.store.put(GROUPS, with_state(body, "Deleting"))
         begun = self.desk.operations.begin(body["id"], f"{GROUPS}/delete")
         return Answer(202, None, self.desk.located(ask, begun))
 
-    def _check_idle(self, ask: Ask) -> None:
-        busy = self.desk.operations.busy(group_id(self.desk.subscription, ask.target.group))
-        if busy is None:
-            return
-        if busy.action == f"{GROUPS}/delete":
+    def _check_stays(self, ask: Ask) -> None:
+        if self._deletion(ask) is not None:
             raise being_deleted(ask.target.group)
-        if ask.method == "DELETE":
-            raise another_operation(busy.id)
+
+    def _deletion(self, ask: Ask) -> OperationRow | None:
+        """The operation that deletes the group, while it is under way."""
+        return self.desk.operations.on(group_id(self.desk.subscription, ask.target.group))
 
     async def _remove(self, operation: OperationRow) -> Body | None:
+        """What is being done in the group is done first; nothing new begins in it."""
+        await self.desk.operations.wait_below(operation.resource)
         rows = self.desk.store.below(operation.resource)
         for row in sorted(rows, key=lambda row: _rank(row.kind)):
             kind = self._kinds.get(row.kind)
