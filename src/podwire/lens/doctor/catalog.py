@@ -55,6 +55,30 @@ KINDS = {
         "the kernel shows pods, and there is no ledger of them",
         "nobody knows whose addresses these are until the next ADD or DEL",
     ),
+    "address-twice": Kind(
+        ERROR,
+        "two have the same address",
+        "packets for it go to one of the two, and not always to the same",
+    ),
+    "mac-twice": Kind(
+        ERROR,
+        "two have the same MAC",
+        "frames for it go to one of the two, as a bridge learnt last",
+    ),
+    "addresses-exhausted": Kind(
+        ERROR, "a node has no free address", "no pod that is scheduled there starts"
+    ),
+    "addresses-run-out": Kind(
+        WARNING, "a node's addresses are used up soon", "then no pod that is scheduled there starts"
+    ),
+    "max-pods-over": Kind(
+        WARNING,
+        "kubelet admits more pods than the node has addresses",
+        "the last of them stay in ContainerCreating",
+    ),
+    "subnet-full": Kind(
+        WARNING, "a subnet has no room for one more node", "scaling up or upgrading fails"
+    ),
 }
 
 

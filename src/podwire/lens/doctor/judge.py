@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from podwire.lens.doctor import ledger, wanted, wiring
+from podwire.lens.doctor import doubles, ledger, room, wanted, wiring
 from podwire.lens.doctor.values import SEVERITIES, Finding, Report
 from podwire.lens.snapshot import Node, Snapshot
 
 
 def judge(snapshot: Snapshot, only: str = "") -> Report:
     """only: the name of the one node whose findings are wanted; "" for all."""
-    nodes = [one for one in snapshot.nodes if only in ("", one.name)]
-    found = [finding for node in nodes for finding in _of_node(snapshot, node)]
+    found = [finding for node in snapshot.nodes for finding in _of_node(snapshot, node)]
+    found += doubles.findings(snapshot, _pods(found))
+    found += room.findings(snapshot)
+    if only:
+        found = [one for one in found if one.node == only]
     return Report(
         tuple(sorted(found, key=lambda one: SEVERITIES.index(one.severity))),
+        room.rooms(snapshot),
         unread={
             f"{one.id} {part}": why for one in snapshot.spaces for part, why in one.unread.items()
         },
@@ -27,3 +31,9 @@ def _of_node(snapshot: Snapshot, node: Node) -> Iterator[Finding]:
     if here is not None:
         yield from wiring.findings(snapshot, here)
     yield from ledger.findings(snapshot, node, here)
+
+
+def _pods(told: Iterable[Finding]) -> frozenset[str]:
+    """Ids of the spaces of the pods that findings are about already."""
+    things = (one.thing.split(" ") for one in told)
+    return frozenset(f"pod/{words[1]}" for words in things if words[0] == "pod")
