@@ -79,6 +79,75 @@ KINDS = {
     "subnet-full": Kind(
         WARNING, "a subnet has no room for one more node", "scaling up or upgrading fails"
     ),
+    "foreign-drop": Kind(
+        ERROR, "somebody else's filter drops packets of pods", "connections of pods hang or fail"
+    ),
+    "foreign-route": Kind(
+        ERROR,
+        "somebody else's route leads pods' packets elsewhere",
+        "what is for these addresses does not come to their pods",
+    ),
+    "foreign-rule": Kind(
+        WARNING,
+        "somebody else's routing rule takes pods' packets to another table",
+        "they may leave by another link, or by none",
+    ),
+    "sysctl-wrong": Kind(
+        ERROR, "a kernel setting stands against pods' packets", "pods lose packets"
+    ),
+    "rp-filter-strict": Kind(
+        WARNING,
+        "the kernel drops what comes in by another link than the answer would leave by",
+        "packets that come by a second NIC or a tunnel are lost without a trace",
+    ),
+    "conntrack-full": Kind(
+        ERROR, "the connection table is nearly full", "new connections are dropped at random"
+    ),
+    "neighbours-full": Kind(
+        WARNING, "the neighbour table is nearly full", "new neighbours cannot be reached"
+    ),
+    "mtu-differs": Kind(
+        ERROR, "links on a pod's way have different MTUs", "large packets are lost, small ones pass"
+    ),
+    "link-down": Kind(ERROR, "a link is down", "nothing passes it"),
+    "agent-silent": Kind(
+        WARNING,
+        "the agent does not answer",
+        "each ADD starts the plugin's own program: slower by a few hundred milliseconds",
+    ),
+    "versions-differ": Kind(
+        WARNING, "nodes of a cluster have different versions", "they may behave differently"
+    ),
+    "node-not-ready": Kind(
+        ERROR, "Kubernetes holds a node for not ready", "its pods get no traffic and are evicted"
+    ),
+    "pod-without-network": Kind(
+        ERROR, "a pod runs, and no network namespace on its node is its own", "it is unreachable"
+    ),
+    "address-differs": Kind(
+        ERROR,
+        "Kubernetes has another address for a pod than the kernel",
+        "services and policies send its packets to the wrong address",
+    ),
+    "pod-waits-for-address": Kind(
+        ERROR, "a pod waits for an address", "it stays in ContainerCreating or Pending"
+    ),
+    "service-without-endpoints": Kind(
+        WARNING, "a service has no pod that is ready", "connections to it are refused"
+    ),
+    "dns-without-endpoints": Kind(
+        ERROR, "cluster DNS has no pod that is ready", "no name is resolved in any pod"
+    ),
+    "service-rules-stale": Kind(
+        WARNING,
+        "a node's service rules lead to an endpoint that is not there",
+        "some connections to the service hang",
+    ),
+    "service-rules-missing": Kind(
+        WARNING,
+        "a node's service rules lack an endpoint that is ready",
+        "pods of that node reach fewer of the service's pods, or none",
+    ),
 }
 
 

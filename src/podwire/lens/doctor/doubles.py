@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from ipaddress import ip_address, ip_network
 
+from podwire.lens.doctor import remedies
 from podwire.lens.doctor.catalog import found
 from podwire.lens.doctor.values import Finding
 from podwire.lens.snapshot import Cluster, Node, Snapshot, Space, VirtualNetwork
@@ -55,12 +56,9 @@ def _twice(kind: str, holders: Iterable[tuple[str, dict[str, str]]]) -> Iterator
 
 def _remedy(kind: str, value: str, thing: str) -> str:
     _, space, link = thing.split(" ")
-    if space.startswith("pod/") and space.count("/") == 2:
-        _, namespace, name = space.split("/")
-        return f"kubectl delete pod -n {namespace} {name}"
-    if kind == "mac-twice":
-        return f"give {link} of {space} another MAC: ip link set {link} address MAC"
-    return f"take it from one of them: ip addr del {value} dev {link}"
+    if space.startswith("pod/"):
+        return remedies.new_pod(space)
+    return f"ip addr del {value} dev {link}"
 
 
 def _spaces(node: Node, snapshot: Snapshot) -> Iterator[Space]:

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from podwire.lens.doctor import doubles, ledger, room, wanted, wiring
+from podwire.lens.doctor import (
+    doubles,
+    kube,
+    ledger,
+    machine,
+    proxies,
+    remedies,
+    room,
+    shadows,
+    versions,
+    wanted,
+    wiring,
+)
 from podwire.lens.doctor.values import SEVERITIES, Finding, Report
 from podwire.lens.snapshot import Node, Snapshot
 
@@ -14,8 +26,13 @@ def judge(snapshot: Snapshot, only: str = "") -> Report:
     found = [finding for node in snapshot.nodes for finding in _of_node(snapshot, node)]
     found += doubles.findings(snapshot, _pods(found))
     found += room.findings(snapshot)
+    for cluster in (one for one in snapshot.clusters if one.asked):
+        found += kube.findings(snapshot, cluster, _pods(found))
+        found += proxies.findings(snapshot, cluster)
+    found += versions.findings(snapshot)
     if only:
         found = [one for one in found if one.node == only]
+    found = [remedies.placed(one, snapshot.lab) for one in found]
     return Report(
         tuple(sorted(found, key=lambda one: SEVERITIES.index(one.severity))),
         room.rooms(snapshot),
@@ -31,6 +48,8 @@ def _of_node(snapshot: Snapshot, node: Node) -> Iterator[Finding]:
     if here is not None:
         yield from wiring.findings(snapshot, here)
     yield from ledger.findings(snapshot, node, here)
+    yield from shadows.findings(snapshot, node)
+    yield from machine.findings(snapshot, node)
 
 
 def _pods(told: Iterable[Finding]) -> frozenset[str]:

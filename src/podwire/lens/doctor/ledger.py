@@ -15,7 +15,7 @@ from podwire.cni.survey import Survey
 from podwire.ipam.lease import ATTACHED, Lease
 from podwire.kernel import rtvalues
 from podwire.kernel.pods import PodObjects, WiredPod
-from podwire.lens.doctor import wanted
+from podwire.lens.doctor import remedies, wanted
 from podwire.lens.doctor.catalog import found
 from podwire.lens.doctor.seen import members
 from podwire.lens.doctor.values import Finding
@@ -55,12 +55,11 @@ def findings(snapshot: Snapshot, node: Node, here: Host | None) -> Iterator[Find
 
 
 def _told(one: leaks.Finding, node: Node) -> Finding:
-    where = f" --node {node.name}" if one.gc else ""
     return found(
         KINDS[one.kind],
         _thing(one, node),
         f"{one.address or one.host_link or 'the ledger'}: {one.cause}",
-        f"{one.remedy}{where}" if one.remedy == leaks.GC else one.remedy,
+        remedies.own("ipam gc", node.name) if one.gc else one.remedy,
         ours=bool(one.gc),
         node=node.name,
         consequence=one.consequence,

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from ipaddress import ip_address, ip_network
 
+from podwire.lens.doctor import remedies
 from podwire.lens.doctor.catalog import found
 from podwire.lens.doctor.values import Finding, Room
 from podwire.lens.snapshot import KubeNode, Node, Snapshot, VirtualNetwork
@@ -86,7 +87,7 @@ def _node_findings(node: Node, room: Room) -> Iterator[Finding]:
     counts = f"{room.used} of {room.total} addresses are held"
     if room.free == 0:
         yield found(
-            "addresses-exhausted", room.thing, counts, f"podwire ipam check --node {node.name}",
+            "addresses-exhausted", room.thing, counts, remedies.own("ipam check", node.name),
             node=node.name,
         )  # fmt: skip
     elif room.free <= LITTLE * room.total and room.full_in is not None and room.full_in <= SOON:

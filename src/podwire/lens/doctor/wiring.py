@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from podwire.cni.leaks import pod_name
 from podwire.ipam.lease import Lease
 from podwire.kernel.wire import describe
-from podwire.lens.doctor import wanted
+from podwire.lens.doctor import remedies, wanted
 from podwire.lens.doctor.catalog import found
 from podwire.lens.doctor.seen import seen
 from podwire.lens.doctor.values import Finding
@@ -27,7 +27,7 @@ def findings(snapshot: Snapshot, here: Host) -> Iterator[Finding]:
             "node-wiring",
             f"node {node}",
             _evidence(wrong, {HOST: here.space}),
-            f"podwire doctor --fix --node {node}",
+            remedies.fix(node),
             ours=True,
             node=node,
         )
@@ -60,7 +60,7 @@ def _of_pod(lease: Lease, here: Host, snapshot: Snapshot) -> Iterator[Finding]:
             "pod-wiring",
             thing(lease),
             f"{lease.address}: {_evidence(wrong, places)}",
-            f"podwire doctor --fix --node {here.seen.name}",
+            remedies.fix(here.seen.name),
             ours=POD in places,
             node=here.seen.name,
         )

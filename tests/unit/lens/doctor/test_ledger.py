@@ -30,7 +30,7 @@ def _pod_gone(name):
     def gone(snapshot):
         spaces = tuple(one for one in snapshot.spaces if one.id != f"pod/{pod(name)}")
         clusters = tuple(
-            replace(one, pods=tuple(two for two in one.pods if two.key != pod(name)), services=())
+            replace(one, pods=tuple(two for two in one.pods if two.key != pod(name)))
             for one in snapshot.clusters
         )
         return replace(snapshot, spaces=spaces, clusters=clusters)

@@ -90,7 +90,11 @@ OF_POD = {
     ),
     "link deleted under a pod that lives": (
         "transparent",
-        space(AT_HOST, links=without(lambda one: one.name == ROUTED.host_link)),
+        space(
+            AT_HOST,
+            links=without(lambda one: one.name == ROUTED.host_link),
+            routes=without(lambda one: one.link == ROUTED.host_link),
+        ),
         space(AT_POD, links=without(lambda one: one.name == "eth0")),
     ),
 }
