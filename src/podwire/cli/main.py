@@ -11,6 +11,7 @@ from podwire.cli import (
     agent,
     cni,
     cni_mode,
+    doctor,
     down,
     env,
     events,
@@ -36,6 +37,7 @@ def cli() -> None:
     podwire node shell N  a root shell on a node: brctl, route, nsenter, docker, crictl
     podwire down          removes all of it
     podwire snapshot      all that decides on packets, as one JSON document
+    podwire doctor        what is wrong, why, and the command that mends it
     podwire plan          how many addresses a cluster takes, and what AKS would refuse
     """
 
@@ -50,6 +52,7 @@ for command in (
     env.env,
     plan.plan,
     snapshot.snapshot,
+    doctor.doctor,
 ):
     cli.add_command(command)
 for command in cni_mode.COMMANDS:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Container, Mapping
+from dataclasses import dataclass, field, replace
 
 ERROR, WARNING, NOTE = "error", "warning", "note"
 SEVERITIES = (ERROR, WARNING, NOTE)
@@ -58,3 +58,8 @@ class Report:
     rooms: tuple[Room, ...] = ()
     unread: Mapping[str, str] = field(default_factory=dict)
     changed: tuple[str, ...] = ()
+
+    def only(self, known: Container[tuple[str, str, str]]) -> Report:
+        """Those of the findings whose (id, thing, node) is in `known`."""
+        kept = (one for one in self.findings if (one.id, one.thing, one.node) in known)
+        return replace(self, findings=tuple(kept))
