@@ -4,13 +4,13 @@ import json
 
 import pytest
 from click.testing import CliRunner
+from tests.unit.lens.doctor.mutate import changed, link, node, pod, sysctl
+from tests.unit.lens.saved import NAMES, saved
 
 from podwire.cli.main import cli
 from podwire.lens.codec import to_json
 from podwire.lens.doctor.judge import judge
 from podwire.model.errors import InvalidInputError
-from tests.unit.lens.doctor.mutate import changed, link, node, pod, sysctl
-from tests.unit.lens.saved import NAMES, saved
 
 SICK = (
     link(f"pod/{pod('bridge')}", "eth0", up=False),
