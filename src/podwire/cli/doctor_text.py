@@ -78,7 +78,11 @@ def _summary(snapshot: Snapshot, findings: tuple[Finding, ...], *, mended: bool)
     if not findings:
         return f"nothing{left or ' found'}: {looked}"
     counts = Counter(one.severity for one in findings)
-    said = ", ".join(f"{counts[one]} {one}s" for one in SEVERITIES if counts[one])
+    said = ", ".join(_count(counts[one], one) for one in SEVERITIES if counts[one])
     ours = sum(one.ours for one in findings)
     more = f"; `podwire doctor --fix` can mend {ours}" if ours and not mended else ""
     return f"{said}{' left' if mended else ''} ({looked}){more}"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"

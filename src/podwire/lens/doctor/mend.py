@@ -89,6 +89,7 @@ def _node(  # the parts that a call of the plugin works with, and the node's nam
     wrong = _wrong(node.wiring, {HOST: host})
     if not wrong:
         return
+    restored: list[Done] = []
     try:
         wire_node(
             conf,
@@ -97,11 +98,25 @@ def _node(  # the parts that a call of the plugin works with, and the node's nam
             host,
             Workbench(settings),
             log,
-            restore=partial(pods.restore, keeper, host, log),
+            restore=lambda: restored.extend(_restore(keeper, host, log)),
         )
         yield Done(f"node {name}", f"made again: {', '.join(wrong)}")
+        yield from restored
     except PodwireError as error:
         yield Done(f"node {name}", "", str(error))
+
+
+def _restore(keeper: Keeper, host: NetNamespace, log: Log) -> list[Done]:
+    """What pods have on the host, as the plugin does it; told, for a person asked for it."""
+    wrong = {
+        one: _wrong(pods.host_objects(one), {HOST: host})
+        for one in keeper.leases()
+        if one.state == ATTACHED and pods.has_link(one)
+    }
+    pods.restore(keeper, host, log)
+    return [
+        Done(thing(one), f"made again: {', '.join(lacks)}") for one, lacks in wrong.items() if lacks
+    ]
 
 
 def _pod(

@@ -17,7 +17,7 @@ from podwire.lens.doctor.values import Finding
 from podwire.lens.doctor.wanted import Host
 from podwire.lens.snapshot import Snapshot, Space
 from podwire.model.pod_network import HOST, POD
-from podwire.model.wiring import Difference, Veth, Wiring, diff
+from podwire.model.wiring import Bridge, Difference, KernelObject, Veth, Wiring, diff
 
 
 def findings(snapshot: Snapshot, here: Host) -> Iterator[Finding]:
@@ -80,9 +80,7 @@ def _told(one: Difference, places: Mapping[str, Space]) -> str:
     if one.fields == ("absent",):
         return f"{what} is there and must not be"
     if one.seen is None:
-        return (
-            _missing(one.wanted, places) if isinstance(one.wanted, Veth) else f"{what} is missing"
-        )
+        return _missing(one.wanted, what, places)
     names = [name for name in one.fields if name != "mtu"]
     if "rules" in names:
         return f"{what} has other rules than it was loaded with"
@@ -93,12 +91,17 @@ def _told(one: Difference, places: Mapping[str, Space]) -> str:
     return f"{what}: {', '.join(values)}"
 
 
-def _missing(want: Veth, places: Mapping[str, Space]) -> str:
-    """Which end, and how."""
-    for place, name in ((want.place, want.name), (want.peer_place, want.peer_name)):
+def _missing(want: KernelObject, what: str, places: Mapping[str, Space]) -> str:
+    """A link that is down counts as missing: which one, and how."""
+    ends: list[tuple[str, str]] = []
+    if isinstance(want, Bridge | Veth):
+        ends.append((want.place, want.name))
+    if isinstance(want, Veth):
+        ends.append((want.peer_place, want.peer_name))
+    for place, name in ends:
         link = places[place].link(name) if place in places else None
         if place in places and link is None:
             return f"link {name} of {places[place].id} is missing"
         if link is not None and not link.up:
             return f"link {name} of {places[place].id} is down"
-    return f"{want.name} and {want.peer_name} are no pair"
+    return f"{what} is missing" if not ends else f"{what} is of another kind, or no pair"
