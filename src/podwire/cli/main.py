@@ -11,6 +11,7 @@ from podwire.cli import (
     agent,
     cni,
     cni_mode,
+    doctor,
     down,
     draw,
     env,
@@ -42,6 +43,7 @@ def cli() -> None:
     podwire draw FIGURE   how pods, services and addresses are wired, as a picture
     podwire explain A B   the way of a packet from A to B, and who is to blame when it fails
     podwire ui            a page that shows the wiring live
+    podwire doctor        what is wrong, why, and the command that mends it
     podwire plan          how many addresses a cluster takes, and what AKS would refuse
     """
 
@@ -59,6 +61,7 @@ for command in (
     draw.draw_figure,
     explain.explain,
     ui.ui,
+    doctor.doctor,
 ):
     cli.add_command(command)
 for command in cni_mode.COMMANDS:

@@ -17,7 +17,8 @@ FREE, REMOVE, ADOPT = "free", "remove", "adopt"
 """What `gc` does: end a lease with its network; remove what has no lease; make it a lease."""
 GRACE = 300.0
 """Seconds. A runtime lists a container some time after its ADD; kubelet gives it two minutes."""
-_GC = "podwire ipam gc"
+GC = "podwire ipam gc"
+"""The command that does it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +203,7 @@ def _stray_pod(one: Survivor, seen: Survey) -> Finding:
         "stray-pod",
         f"a pod{who} is wired with it, and no lease tells so: the ledger lost it",
         "an ADD may give it to another pod",
-        f"{_GC} makes it a lease, which DEL or its pod's end frees",
+        f"{GC} makes it a lease, which DEL or its pod's end frees",
         ADOPT,
         one.address,
         one.host_link,
@@ -217,7 +218,7 @@ def _stray_rest(one: Survivor) -> Finding:
         "stray-address",
         f"the kernel leads it to {one.mac}, of no pod, and no lease tells of it",
         "packets for it are lost",
-        _GC,
+        GC,
         REMOVE,
         one.address,
         survivor=one,
@@ -233,7 +234,7 @@ def _stray_links(seen: Survey, taken: set[str]) -> Iterator[Finding]:
             "stray-link",
             f"a pod's link without an address, and no lease tells of it{alive}",
             "it has a port of the bridge and serves nobody",
-            _GC if empty else f"see who it is, then ip link del {name}",
+            GC if empty else f"see who it is, then ip link del {name}",
             REMOVE if empty else "",
             host_link=name,
         )
@@ -246,7 +247,7 @@ def _stray_loops(seen: Survey) -> Iterator[Finding]:
             "stray-element",
             "the MAC NAT's set of ports names a link that is not there",
             "a later link of this name would not hear its own broadcasts: harmless, but dirt",
-            _GC,
+            GC,
             REMOVE,
             host_link=name,
         )
@@ -292,7 +293,7 @@ def _freed(lease: Lease, kind: str, cause: str, consequence: str) -> Finding:
     if lease.ipam != OWN_IPAM:
         remedy = f"the node's next ADD or DEL: {lease.ipam} gave it, which only plugins call"
         return _about(lease, kind, cause, consequence, remedy)
-    return _about(lease, kind, cause, consequence, _GC, FREE)
+    return _about(lease, kind, cause, consequence, GC, FREE)
 
 
 def _about(

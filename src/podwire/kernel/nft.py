@@ -22,7 +22,7 @@ _SET_BLOCK = re.compile(r"\b(?:set|map)\s+(\S+)\s*\{([^{}]*(?:\{[^{}]*\}[^{}]*)*
 def is_loaded(door: NfNetlink, family: str, name: str, rules: str) -> bool:
     """Whether the kernel's table is this one, untouched."""
     handles = door.rule_handles(family, name)
-    return door.has_chain(family, name, _seal(rules, handles))
+    return door.has_chain(family, name, seal(rules, handles))
 
 
 def load(namespace: NetNamespace, door: NfNetlink, family: str, name: str, rules: str) -> None:
@@ -36,10 +36,11 @@ def load(namespace: NetNamespace, door: NfNetlink, family: str, name: str, rules
         if not kept:
             raise
         run(namespace, script, what=table)  # a set of the same name has another type now
-    door.add_chain(family, name, _seal(rules, door.rule_handles(family, name)))
+    door.add_chain(family, name, seal(rules, door.rule_handles(family, name)))
 
 
-def _seal(rules: str, handles: list[tuple[str, int]]) -> str:
+def seal(rules: str, handles: list[tuple[str, int]]) -> str:
+    """The name of the empty chain. handles: (chain, handle) of each rule, in the kernel's order."""
     digest = hashlib.sha1(repr((rules, handles)).encode(), usedforsecurity=False)
     return f"sealed-{digest.hexdigest()[:16]}"
 

@@ -233,6 +233,8 @@ class Attachments:
     """Container ids that `podwire cni add` attached."""
     inhabited: tuple[int, ...] = ()
     """Inodes of the network namespaces in which processes live."""
+    abandoned: tuple[int, ...] = ()
+    """Ids of the leases whose call died in the middle of its work."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,6 +77,7 @@ def read_inside(own: int) -> Inside:
             ),
             conflist=conflist,
             own=tuple(sorted(containers.own)),
+            abandoned=attachments.abandoned,
         ),
         tuple(_opened(_named(attachments.leases, containers), own)),
         reading.part("resolv_conf", _resolv_conf) or "",
@@ -104,6 +105,7 @@ def _ledger() -> Attachments:
                 leases=held,
                 addresses=tuple(keeper.addresses()),
                 pools=tuple(keeper.pools()),
+                abandoned=tuple(one.id for one in held if one.abandoned),
             )
     except UnavailableError:
         return Attachments()
