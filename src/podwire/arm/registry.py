@@ -7,6 +7,7 @@ from podwire.arm.backend import Backend
 from podwire.arm.desk import Desk
 from podwire.arm.dispatch import Dispatcher
 from podwire.arm.kinds import network
+from podwire.arm.kinds.addresses import PublicAddresses
 from podwire.arm.kinds.agent_pools import AgentPools, UpgradeProfiles
 from podwire.arm.kinds.authorization import RoleAssignments, RoleDefinitions
 from podwire.arm.kinds.base import Kind
@@ -26,7 +27,7 @@ from podwire.arm.kinds.versions import KubernetesVersions
 from podwire.arm.operations import Deed, Operations
 from podwire.arm.render import NodeGroups
 from podwire.arm.store import ArmStore
-from podwire.arm.translate.balancers import BALANCERS, PUBLIC_ADDRESSES
+from podwire.arm.translate.balancers import BALANCERS
 from podwire.arm.world import DeskWorld, RuleBook
 from podwire.lab.steps import Emit
 
@@ -94,5 +95,5 @@ def _network(desk: Desk, nodes: NodeGroups) -> list[Kind]:
         network.SecurityRules(desk, groups),
         NetworkInterfaces(desk, nodes),
         Unmade(desk, BALANCERS, f"load balancers of one's own{services}"),
-        Unmade(desk, PUBLIC_ADDRESSES, f"public IPs of one's own{services}"),
+        PublicAddresses(desk),
     ]
