@@ -23,6 +23,7 @@ from podwire.arm.kinds.groups import Groups
 from podwire.arm.kinds.nodes_network import NetworkInterfaces, Unmade
 from podwire.arm.kinds.platform import Platform
 from podwire.arm.kinds.stored import Part
+from podwire.arm.kinds.usage import Availability, Usages
 from podwire.arm.kinds.versions import KubernetesVersions
 from podwire.arm.operations import Deed, Operations
 from podwire.arm.render import NodeGroups
@@ -39,9 +40,10 @@ def build(subscription: str, store: ArmStore, lab: Backend, emit: Emit) -> Dispa
     nodes = NodeGroups(subscription, store, lab)
     parts: dict[str, str] = {}
     desk = Desk(subscription, store, operations, lab, nodes, emit)
-    desk.rules = RuleBook(DeskWorld(desk, parts))
+    world = DeskWorld(desk, parts)
+    desk.rules = RuleBook(world)
     kinds: dict[str, Kind] = {}
-    for kind in _kinds(desk, nodes, kinds):
+    for kind in (*_kinds(desk, nodes, kinds), Usages(desk, world), Availability(desk, world)):
         kinds[kind.name.lower()] = kind
         deeds.update(kind.deeds)
         if isinstance(kind, Part):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from podwire.model.load_balancer import Frontend, LoadBalancer
-from tests.unit.arm.client import AKS, AZURECNI, CLUSTER, NET, NODES, RG, Client, S, cluster
+from tests.unit.arm.client import AKS, AZURECNI, CLUSTER, NET, NODES, RG, VNET, Client, S, cluster
 
 NIC, ADDRESS = f"{NET}/networkInterfaces/nic", f"{NET}/publicIPAddresses/web"
 
@@ -127,3 +127,24 @@ def test_a_restarted_daemon_goes_on(document: Client) -> None:
 
 async def _resumed(client: Client) -> None:
     client.dispatcher.desk.operations.resume()
+
+
+def test_how_full_a_subnet_is_and_what_is_free(running: Client) -> None:
+    running.put(NIC, nic("10.220.2.98"))
+    usages = running.ask("GET", f"{VNET}/usages").json()["value"]
+    full = {one["id"].rpartition("/")[2]: (one["currentValue"], one["limit"]) for one in usages}
+    assert full == {"kubenet": (0, 251), "azurecni": (94, 251), "services": (0, 251)}
+
+    def asked(address: str) -> dict[str, Any]:
+        path = f"{VNET}/CheckIPAddressAvailability?ipAddress={address}"
+        body: dict[str, Any] = running.ask("GET", path).json()
+        return body
+
+    assert asked("10.220.2.99")["available"]
+    taken = asked("10.220.2.98")
+    assert not taken["available"]
+    assert taken["availableIPAddresses"] == [f"10.220.2.{one}" for one in (97, 99, 100, 101, 102)]
+    assert not asked("10.220.2.4")["available"], "a node's"
+    assert not asked("10.220.2.1")["available"], "Azure's"
+    assert asked("10.9.9.9")["error"]["code"] == "PrivateIPAddressNotInAnySubnet"
+    assert asked("x")["error"]["code"] == "InvalidIPAddress"
