@@ -118,9 +118,10 @@ class LabHarness:
     def rolled_out(self, deployment: str, timeout: float = 180) -> None:
         self.kubectl("rollout", "status", deployment, f"--timeout={timeout}s", timeout=timeout + 10)
 
-    def apply(self, manifest: str) -> None:
+    def apply(self, manifest: str, *words: str) -> None:
+        """words: kubectl's further options."""
         done = subprocess.run(
-            [self.kubectl_path, "apply", "-f", "-"],
+            [self.kubectl_path, *words, "apply", "-f", "-"],
             input=manifest,
             capture_output=True,
             text=True,

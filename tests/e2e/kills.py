@@ -133,6 +133,7 @@ class Rig:
 
     def check(self) -> None:
         """The lab has what the endpoint shows, all of it runs, and there is nothing else."""
+        wait_for("no cluster is on its way any more", self._is_settled, 180)
         wanted, stopped = self._wanted()
         status = self.lab.status()
         nodes = {one["name"] for one in status["nodes"]}
@@ -149,7 +150,7 @@ class Rig:
         """Node -> its cluster, of what the endpoint shows, by counts; the stopped clusters."""
         found: dict[str, str] = {}
         stopped = set()
-        clusters = self._store(WantedCluster)
+        clusters = self.stored(WantedCluster)
         shown = {one["name"]: one["properties"] for one in self._clusters()}
         assert {one.spec.name for one in clusters.values()} == set(shown)
         for key, one in clusters.items():
@@ -160,17 +161,21 @@ class Rig:
             if properties["powerState"]["code"] == "Stopped":
                 stopped.add(key)
             for pool in one.spec.pools:
-                numbers = self._store(Instances)[f"{key}/{pool.name}"].numbers
+                numbers = self.stored(Instances)[f"{key}/{pool.name}"].numbers
                 assert len(numbers) == pool.count, (key, pool.name, numbers)
                 found |= {one.spec.node_name(pool.name, number): key for number in numbers}
         return found, stopped
+
+    def _is_settled(self) -> bool:
+        states = [one["properties"]["provisioningState"] for one in self._clusters()]
+        return all(one in ("Succeeded", "Failed") for one in states)
 
     def _clusters(self) -> list[dict[str, Any]]:
         path = "providers/Microsoft.ContainerService/managedClusters"
         listed: list[dict[str, Any]] = self.arm.get(f"{self.arm.subscription}/{path}")["value"]
         return listed
 
-    def _store(self, kind: type[Any]) -> dict[str, Any]:
+    def stored(self, kind: type[Any]) -> dict[str, Any]:
         store = Store(self.layout.store)
         try:
             return store.all(kind)
@@ -178,17 +183,17 @@ class Rig:
             store.close()
 
     def _check_store(self, wanted: dict[str, str]) -> None:
-        clusters, pools = self._store(WantedCluster), set(self._store(Instances))
+        clusters, pools = self.stored(WantedCluster), set(self.stored(Instances))
         planes = {f"control-plane of {one}" for one in clusters}
-        nics = self._store(PluggedNic)
+        nics = self.stored(PluggedNic)
         assert set(nics) == {*wanted, *planes}
         addresses = [one for nic in nics.values() for one in (nic.nic.addresses)]
         assert len(addresses) == len(set(addresses))
-        assert set(self._store(Access)) <= pools
+        assert set(self.stored(Access)) <= pools
         assert pools == {f"{key}/{p.name}" for key, one in clusters.items() for p in one.spec.pools}
-        vnets = self._store(VNet)
-        assert set(self._store(Frontends)) <= set(vnets)
-        owners = [one.owner for each in self._store(Frontends).values() for one in each.claims]
+        vnets = self.stored(VNet)
+        assert set(self.stored(Frontends)) <= set(vnets)
+        owners = [one.owner for each in self.stored(Frontends).values() for one in each.claims]
         assert all("/".join(one.split("/")[:2]) in clusters for one in owners), owners
 
     def _check_files(self, wanted: dict[str, str]) -> None:
@@ -198,7 +203,7 @@ class Rig:
         keys = {one.stem for one in state.glob("clusters/*/pki/kubelet-client-*.key")}
         assert keys == {f"kubelet-client-{one}" for one in wanted}
         homes = {one.name.replace(".", "/") for one in (state / "clusters").glob("*")}
-        assert homes == set(self._store(WantedCluster)), "directories of clusters"
+        assert homes == set(self.stored(WantedCluster)), "directories of clusters"
 
     def _check_ready(self, key: str, wanted: set[str]) -> None:
         config = self.layout.cluster(key).admin_kubeconfig

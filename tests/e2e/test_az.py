@@ -21,11 +21,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.endpoint import Arm
 from tests.e2e.harness import PODWIRE, LabHarness, run, wait_for
 from tests.e2e.kubenet import check_nodes
 
 ROOT = Path(__file__).parents[2]
 DATA = Path(__file__).with_name("data")
+MACHINES = "MC_NetworkLab_azurecni-cluster_eastus"
 BARE_WORKLOAD = ROOT / "src/podwire/cluster/manifests/nginx.yaml"
 
 
@@ -50,6 +52,20 @@ class Shell:
         done = subprocess.run(argv, env=self.env, capture_output=True, text=True, check=False)
         assert done.returncode != 0, done.stdout
         return done.returncode, done.stderr
+
+
+@dataclass
+class Web:
+    """A web server in a pod, asked from a node. pod: its address."""
+
+    shell: Shell
+    node: str
+    pod: str
+
+    def answers(self) -> bool:
+        curl = f"curl -s -m 2 -o /dev/null http://{self.pod}/"
+        argv = [PODWIRE, "node", "exec", self.node, "--", "/bin/bash", "-c", curl]
+        return subprocess.run(argv, env=self.shell.env, check=False).returncode == 0
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +128,79 @@ def test_the_documents_pods_have_addresses_of_their_nodes(shell: Shell) -> None:
     for pod in pods:
         base = int(nics[pod["spec"]["nodeName"]].rpartition(".")[2])
         assert base < int(pod["status"]["podIP"].rpartition(".")[2]) <= base + 30
+
+
+@pytest.fixture
+def web(shell: Shell) -> Web:
+    """A pod of the document's, and a node that it is not on."""
+    pods = json.loads(shell.run("kubectl get pods -l run=nginx -o json"))["items"]
+    pod = next(one for one in pods if one["status"].get("podIP"))
+    nodes = sorted(one["name"] for one in shell.lab.status()["nodes"] if "aks" in one["name"])
+    mine = {one["spec"]["nodeName"] for one in pods}
+    other = next(one for one in nodes if one in mine and one != pod["spec"]["nodeName"])
+    return Web(shell, other, pod["status"]["podIP"])
+
+
+def test_a_security_group_stops_a_running_clusters_traffic_until_its_rule_goes(
+    shell: Shell, web: Web
+) -> None:
+    assert web.answers()
+    shell.run(
+        "az network nsg create -g NetworkLab -n closed -o none;"
+        "az network nsg rule create -g NetworkLab --nsg-name closed -n no-web --priority 100 "
+        "--access Deny --protocol Tcp --direction Inbound --destination-port-ranges 80 -o none;"
+        "az network vnet subnet update -g NetworkLab --vnet-name aksvnet -n azurecni "
+        "--network-security-group closed -o none"
+    )
+    assert not web.answers()
+    told = shell.az(f"network nic list-effective-nsg -g {MACHINES} -n {web.node}")
+    assert isinstance(told, dict)
+    rules = [one["name"] for group in told["value"] for one in group["effectiveSecurityRules"]]
+    assert rules[0].endswith("no-web")
+    arm = Arm(shell.lab.name)
+    group = arm.network("NetworkLab", "networkSecurityGroups", "closed")
+    arm.done("DELETE", f"{group}/securityRules/no-web")
+    assert web.answers()
+
+
+def test_a_route_that_leads_nowhere_does_so_until_it_goes(shell: Shell, web: Web) -> None:
+    arm = Arm(shell.lab.name)
+    table = arm.network("NetworkLab", "routeTables", "table")
+    hole = {"addressPrefix": f"{web.pod}/32", "nextHopType": "None"}
+    routes = [{"name": "hole", "properties": hole}]
+    arm.done("PUT", table, {"location": "eastus", "properties": {"routes": routes}})
+    subnet = arm.network("NetworkLab", "virtualNetworks", "aksvnet", "subnets", "azurecni")
+    body = arm.get(subnet)
+    body["properties"]["routeTable"] = {"id": table}
+    arm.done("PUT", subnet, body)
+    assert not web.answers()
+    told = shell.az(f"network nic show-effective-route-table -g {MACHINES} -n {web.node}")
+    assert isinstance(told, dict)
+    hops = {one["addressPrefix"][0]: one["nextHopType"] for one in told["value"]}
+    assert hops[f"{web.pod}/32"] == "None"
+    assert hops["10.220.0.0/16"] == "VnetLocal"
+    arm.done("DELETE", f"{table}/routes/hole")
+    assert web.answers()
+
+
+def test_the_balancer_of_a_service_is_shown(shell: Shell) -> None:
+    service = (
+        '{"apiVersion": "v1", "kind": "Service", "metadata": {"name": "inside", "annotations": '
+        '{"service.beta.kubernetes.io/azure-load-balancer-internal": "true"}}, "spec": '
+        '{"type": "LoadBalancer", "selector": {"run": "nginx"}, "ports": [{"port": 80}]}}'
+    )
+    shell.run(f"kubectl apply -f - <<< {shlex.quote(service)}")
+    get = "kubectl get service inside -o jsonpath={.status.loadBalancer.ingress[0].ip}"
+    address = wait_for("the Service's address", lambda: shell.run(get), 30)
+    listed = shell.az(f"network lb list -g {MACHINES}")
+    assert isinstance(listed, list)
+    assert [one["name"] for one in listed] == ["kubernetes-internal"]
+    shown = shell.az(f"network lb show -g {MACHINES} -n kubernetes-internal")
+    assert isinstance(shown, dict)
+    (front,) = shown["frontendIPConfigurations"]
+    assert front["privateIPAddress"] == address
+    assert [one["frontendPort"] for one in shown["loadBalancingRules"]] == [80]
+    shell.run("kubectl delete service inside --wait=false")
 
 
 def test_the_key_opens_the_nodes_after_update_instances(shell: Shell) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from podwire.cluster.vm_access_settings import VmAccess
+from podwire.lab.holders import AddressWish
 from podwire.lab.steps import Emit
 from podwire.model.cluster import ClusterSpec
 from podwire.model.load_balancer import LoadBalancer
@@ -66,6 +67,9 @@ class Backend(Protocol):
 
     async def put_vnet(self, vnet: VNet) -> None: ...
     async def delete_vnet(self, key: str) -> None: ...
+    def hold_addresses(self, holder: str, wishes: Mapping[str, AddressWish]) -> dict[str, str]:
+        """What a resource of a user's own holds from now on; none: nothing any more."""
+
     def clusters(self) -> Mapping[str, Any]: ...
     async def put_cluster(self, spec: ClusterSpec, emit: Emit) -> None: ...
     async def delete_cluster(self, key: str, emit: Emit) -> None: ...

@@ -7,6 +7,7 @@ from podwire.arm.backend import Backend
 from podwire.arm.desk import Desk
 from podwire.arm.dispatch import Dispatcher
 from podwire.arm.kinds import network
+from podwire.arm.kinds.addresses import PublicAddresses
 from podwire.arm.kinds.agent_pools import AgentPools, UpgradeProfiles
 from podwire.arm.kinds.authorization import RoleAssignments, RoleDefinitions
 from podwire.arm.kinds.base import Kind
@@ -22,11 +23,12 @@ from podwire.arm.kinds.groups import Groups
 from podwire.arm.kinds.nodes_network import NetworkInterfaces, Unmade
 from podwire.arm.kinds.platform import Platform
 from podwire.arm.kinds.stored import Part
+from podwire.arm.kinds.usage import Availability, Usages
 from podwire.arm.kinds.versions import KubernetesVersions
 from podwire.arm.operations import Deed, Operations
 from podwire.arm.render import NodeGroups
 from podwire.arm.store import ArmStore
-from podwire.arm.translate.balancers import BALANCERS, PUBLIC_ADDRESSES
+from podwire.arm.translate.balancers import BALANCERS
 from podwire.arm.world import DeskWorld, RuleBook
 from podwire.lab.steps import Emit
 
@@ -38,9 +40,10 @@ def build(subscription: str, store: ArmStore, lab: Backend, emit: Emit) -> Dispa
     nodes = NodeGroups(subscription, store, lab)
     parts: dict[str, str] = {}
     desk = Desk(subscription, store, operations, lab, nodes, emit)
-    desk.rules = RuleBook(DeskWorld(desk, parts))
+    world = DeskWorld(desk, parts)
+    desk.rules = RuleBook(world)
     kinds: dict[str, Kind] = {}
-    for kind in _kinds(desk, nodes, kinds):
+    for kind in (*_kinds(desk, nodes, kinds), Usages(desk, world), Availability(desk, world)):
         kinds[kind.name.lower()] = kind
         deeds.update(kind.deeds)
         if isinstance(kind, Part):
@@ -94,5 +97,5 @@ def _network(desk: Desk, nodes: NodeGroups) -> list[Kind]:
         network.SecurityRules(desk, groups),
         NetworkInterfaces(desk, nodes),
         Unmade(desk, BALANCERS, f"load balancers of one's own{services}"),
-        Unmade(desk, PUBLIC_ADDRESSES, f"public IPs of one's own{services}"),
+        PublicAddresses(desk),
     ]

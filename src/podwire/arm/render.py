@@ -135,10 +135,14 @@ class NodeGroups:
         if names.vnet is None:
             return
         group = names.spec.node_resource_group.lower()
+        reserved = {
+            row.body["properties"].get("ipAddress", ""): row.body["id"]
+            for row in self._store.of_kind(PUBLIC_ADDRESSES)
+        }
         for one in self._lab.load_balancers(names.spec.vnet):
             if one.resource_group.lower() == group:
-                yield BALANCERS, balancer_body(names, one)
-                for address in address_bodies(names, one):
+                yield BALANCERS, balancer_body(names, one, reserved)
+                for address in address_bodies(names, one, reserved):
                     yield PUBLIC_ADDRESSES, address
 
 

@@ -11,7 +11,7 @@ from podwire.cluster import registry
 from podwire.cluster.packages import ensure_installed
 from podwire.kernel.netns import NetNamespace
 from podwire.kernel.rtnetlink import RtNetlink
-from podwire.lab.nics import nic_addresses, public_addresses
+from podwire.lab.nics import nic_addresses, public_addresses, reserved_addresses
 from podwire.lab.once import Once
 from podwire.lab.relay import Relay, connect_unix, listen_in
 from podwire.lab.site import Site
@@ -119,7 +119,9 @@ class Network:
             store.put(key, Frontends(claims))
 
         kept = store.get(Frontends, key) or Frontends()
-        return FrontendAddresses(lambda: self.vnet, taken, kept.claims, save)
+        return FrontendAddresses(
+            lambda: self.vnet, taken, kept.claims, save, lambda: reserved_addresses(store)
+        )
 
     def node_address(self, name: str) -> str | None:
         host = self.directory.by_name(name)

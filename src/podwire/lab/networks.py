@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from podwire.lab.holders import AddressWish, hold, reserve
 from podwire.lab.network import Network
 from podwire.lab.site import Site
 from podwire.lab.steps import Emit, one_step
@@ -72,6 +75,16 @@ class Networks:
     async def _run(self, network: Network) -> None:
         await self.site.materials.ready_machine()
         await network.start(silent)
+
+    def hold_addresses(self, holder: str, wishes: Mapping[str, AddressWish]) -> dict[str, str]:
+        """What somebody who is no machine of the lab's holds from now on; see `holders.hold`.
+
+        Raises InvalidInputError when there is no such VNet, too.
+        """
+        for vnet in {one.vnet for one in wishes.values()} - {""}:
+            self.network(vnet)
+        spaces = {key: one.frontends for key, one in self._networks.items()}
+        return hold(holder, wishes, {**spaces, "": reserve(self.site.store)})
 
     def join_fabrics(self) -> None:
         """Make every running fabric, and the links between them, as the VNets say now."""

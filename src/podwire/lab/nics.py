@@ -113,10 +113,20 @@ def nic_addresses(store: Store, vnet: str) -> list[str]:
     return [PLATFORM_ADDRESS, *(address for one in plugged for address in one.nic.addresses)]
 
 
-def public_addresses(store: Store, *, but: str) -> list[str]:
+RESERVED = "public addresses"
+"""The name of the row of public addresses that are held by resources of their own."""
+
+
+def public_addresses(store: Store, *, but: str = "") -> list[str]:
     """Those of the load balancers of every VNet but this one: public addresses are the lab's."""
-    others = (one for vnet, one in store.all(Frontends).items() if vnet != but)
+    every = store.all(Frontends).items()
+    others = (one for vnet, one in every if vnet not in (but, RESERVED))
     return [one.address for each in others for one in each.claims if one.subnet is None]
+
+
+def reserved_addresses(store: Store) -> list[str]:
+    """Public ones that a resource holds, for whoever asks for just this address."""
+    return [one.address for one in (store.get(Frontends, RESERVED) or Frontends()).claims]
 
 
 def release(store: Store, name: str) -> None:

@@ -1,4 +1,5 @@
-"""Which address each load balancer frontend has: claims that outlive the daemon.
+"""Which address each load balancer frontend has, and whatever else has one and is no machine:
+claims that outlive the daemon.
 
 An owner's claim stays its own until it is released, or another address is asked for and given; so
 nobody else gets it meanwhile. Pure, but for `save`. Source: facts of Azure's internal load balancer
@@ -32,7 +33,7 @@ class FrontendAddresses:
 
     vnet: the VNet as it is now. taken: every address that something else has, as NICs, and in the
     public range the claims of other VNets. claims: what `save`, which is called with all claims
-    after each change, was given last.
+    after each change, was given last. reserved: addresses that only who asks for them gets.
     """
 
     def __init__(
@@ -41,8 +42,9 @@ class FrontendAddresses:
         taken: Callable[[], Iterable[str]],
         claims: Iterable[Claim] = (),
         save: Callable[[tuple[Claim, ...]], None] = lambda claims: None,
+        reserved: Callable[[], Iterable[str]] = tuple,
     ) -> None:
-        self._vnet, self._taken, self._save = vnet, taken, save
+        self._vnet, self._taken, self._save, self._reserved = vnet, taken, save, reserved
         self._claims = {one.owner: one for one in claims}
 
     def claims(self) -> tuple[Claim, ...]:
@@ -65,7 +67,7 @@ class FrontendAddresses:
         elif kept and _is_free(space, kept, taken):
             address = kept
         else:
-            address = _lowest(space, taken)
+            address = _lowest(space, (*taken, *self._reserved()))
         self._claims[owner] = Claim(owner, subnet, address)
         self._save(self.claims())
         return address

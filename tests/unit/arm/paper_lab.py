@@ -9,12 +9,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from podwire.cluster.vm_access_settings import VmAccess
+from podwire.lab.holders import AddressWish, hold
 from podwire.lab.steps import Emit
 from podwire.model.cluster import ClusterSpec
 from podwire.model.errors import InvalidInputError, PodwireError
 from podwire.model.load_balancer import LoadBalancer
 from podwire.model.route_table import RouteTable
 from podwire.model.vnet import Nic, VNet, allocate
+from podwire.vnet.frontend_addresses import Claim, FrontendAddresses
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ class PaperLab:
     _vnets: dict[str, VNet] = field(default_factory=dict)
     _clusters: dict[str, PaperCluster] = field(default_factory=dict)
     balancers: tuple[LoadBalancer, ...] = ()
+    claims: dict[str, tuple[Claim, ...]] = field(default_factory=dict)
     gate: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
@@ -75,6 +78,19 @@ class PaperLab:
     async def delete_vnet(self, key: str) -> None:
         self.said.append(("delete_vnet", key))
         self._vnets.pop(key, None)
+
+    def hold_addresses(self, holder: str, wishes: Mapping[str, AddressWish]) -> dict[str, str]:
+        nodes = [node.nic for one in self._clusters.values() for node in one.nodes]
+
+        def space(key: str) -> FrontendAddresses:
+            return FrontendAddresses(
+                lambda: self._vnets[key],
+                lambda: [address for one in nodes for address in one.addresses],
+                self.claims.get(key, ()),
+                lambda claims: self.claims.update({key: claims}),
+            )
+
+        return hold(holder, wishes, {key: space(key) for key in (*self._vnets, "")})
 
     def clusters(self) -> Mapping[str, PaperCluster]:
         return dict(self._clusters)

@@ -214,8 +214,3 @@ def test_a_value_of_the_wrong_type_is_named(document: Client) -> None:
     answer = document.ask("PUT", f"{VNET}/subnets/x", {"properties": {"addressPrefix": 10}})
     error = answer.json()["error"]
     assert (error["code"], error["target"]) == ("InvalidRequestFormat", "properties.addressPrefix")
-
-
-def test_nics_of_ones_own_are_refused_by_name(document: Client) -> None:
-    answer = document.ask("PUT", f"{NET}/networkInterfaces/n", {"location": "eastus"})
-    assert answer.json()["error"]["code"] == "FeatureNotSupported"

@@ -1,5 +1,5 @@
-"""Network resources that nobody PUTs in the lab: the nodes' NICs, and what the fabric makes of
-route tables and security groups on them."""
+"""NICs, with what the fabric makes of route tables and security groups on those of nodes; and what
+nobody can PUT in the lab."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from podwire.arm.desk import Answer, Ask, Desk
 from podwire.arm.errors import ArmError, not_offered, resource_not_found
+from podwire.arm.kinds.addresses import OwnInterfaces
 from podwire.arm.kinds.base import Kind
 from podwire.arm.kinds.network import SecurityGroups
 from podwire.arm.operations import Deed
@@ -21,9 +22,7 @@ from podwire.model.effective_security import effective_rules
 from podwire.model.vnet import Nic, VNet
 
 
-class NetworkInterfaces(Kind):
-    name = NICS
-    shape: ClassVar[Shape] = {"properties": {"ipConfigurations": [dict]}}
+class NetworkInterfaces(OwnInterfaces):
     actions: ClassVar[Mapping[str, Shape]] = {
         "effectiveroutetable": {},
         "effectivenetworksecuritygroups": {},
@@ -36,16 +35,20 @@ class NetworkInterfaces(Kind):
     @property
     def deeds(self) -> Mapping[str, Deed]:
         return {
+            **super().deeds,
             f"{self.name}/effectiveroutetable": Deed(self._routes, _settled),
             f"{self.name}/effectivenetworksecuritygroups": Deed(self._groups, _settled),
         }
 
-    def put(self, ask: Ask) -> Answer:
-        self.desk.check_group(ask.target)
-        raise not_offered("NICs of one's own: its machines are nodes of clusters")
-
     def act(self, ask: Ask) -> Answer:
         row = self.desk.found(ask.target)
+        if "virtualMachine" not in row.body["properties"]:
+            raise ArmError(
+                400,
+                "NetworkInterfaceNotAttached",
+                f"Network interface {row.body['id']} is not attached to a running virtual machine, "
+                "so nothing is in effect there; the nodes' own are: az network nic list.",
+            )
         name = f"{self.name}/{ask.action}"
         begun = self.desk.operations.begin(row.key, name)
         return Answer(202, None, self.desk.located(ask, begun))

@@ -55,7 +55,7 @@ def check_balancer_put(balancer_id: str, old: Body | None, new: Body, world: Wor
 
 
 def check_public_ip_delete(address_id: str, old: Body, world: World) -> None:
-    for holder, part in _configurations(world):
+    for holder, part in configurations(world):
         if same(reference(part, "properties.publicIPAddress"), address_id):
             raise ArmError(
                 400,
@@ -93,7 +93,7 @@ def _check_static(part_id: str, part: Body, world: World) -> None:
             f"Private static IP address {wanted} does not belong to the range of subnet prefix "
             f"{subnet.prefix}.",
         )
-    if _reserved(address, subnet):
+    if is_reserved(address, subnet):
         raise ArmError(
             400,
             "PrivateIPAddressInReservedRange",
@@ -103,7 +103,7 @@ def _check_static(part_id: str, part: Body, world: World) -> None:
     _check_free(part_id, part, world)
 
 
-def _reserved(address: IPv4Address, subnet: Subnet) -> bool:
+def is_reserved(address: IPv4Address, subnet: Subnet) -> bool:
     at = int(address) - int(subnet.network.network_address)
     return at < RESERVED_FIRST or address == subnet.network.broadcast_address
 
@@ -113,7 +113,7 @@ def _check_free(part_id: str, part: Body, world: World) -> None:
         text(part, "properties.privateIPAddress"),
         reference(part, "properties.subnet"),
     )
-    for holder, other in _configurations(world):
+    for holder, other in configurations(world):
         taken = text(other, "properties.privateIPAddress") == wanted
         there = same(reference(other, "properties.subnet"), subnet_id)
         if taken and there and not same(holder, part_id):
@@ -141,7 +141,7 @@ def _subnet(subnet_id: str, world: World) -> Subnet:
     return Subnet(ids.parse(subnet_id).name, prefix_of(body))
 
 
-def _configurations(world: World) -> Iterable[tuple[str, Body]]:
+def configurations(world: World) -> Iterable[tuple[str, Body]]:
     """Every IP configuration there is, with its id."""
     for kind, part in _PARTS.items():
         for resource in world.all(kind):

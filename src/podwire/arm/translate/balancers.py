@@ -5,6 +5,8 @@ Source: Microsoft.Network/loadBalancers and publicIPAddresses (Standard SKU), as
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from podwire.arm.store import Body
 from podwire.arm.translate.machines import Names
 from podwire.model.load_balancer import Frontend, LoadBalancer, Probe, Rule
@@ -14,7 +16,8 @@ PUBLIC_ADDRESSES = "Microsoft.Network/publicIPAddresses"
 _SKU = {"name": "Standard", "tier": "Regional"}
 
 
-def balancer_body(names: Names, lb: LoadBalancer) -> Body:
+def balancer_body(names: Names, lb: LoadBalancer, reserved: Mapping[str, str]) -> Body:
+    """reserved: the ids of public IPs of a user's own, by address."""
     lb_id = names.of(BALANCERS, lb.name)
     pool = f"{lb_id}/backendAddressPools/kubernetes"
     return {
@@ -26,7 +29,9 @@ def balancer_body(names: Names, lb: LoadBalancer) -> Body:
         "sku": _SKU,
         "properties": {
             "provisioningState": "Succeeded",
-            "frontendIPConfigurations": [_frontend(names, lb_id, one) for one in lb.frontends],
+            "frontendIPConfigurations": [
+                _frontend(names, lb_id, one, reserved) for one in lb.frontends
+            ],
             "backendAddressPools": [_pool(pool, lb)],
             "loadBalancingRules": [_rule(lb_id, pool, one) for one in lb.rules],
             "probes": [_probe(lb_id, one) for one in lb.probes],
@@ -36,8 +41,8 @@ def balancer_body(names: Names, lb: LoadBalancer) -> Body:
     }
 
 
-def address_bodies(names: Names, lb: LoadBalancer) -> list[Body]:
-    """Of its public frontends."""
+def address_bodies(names: Names, lb: LoadBalancer, reserved: Mapping[str, str]) -> list[Body]:
+    """Of its public frontends, reserved ones aside."""
     return [
         {
             "id": names.of(PUBLIC_ADDRESSES, _address_name(one)),
@@ -58,7 +63,7 @@ def address_bodies(names: Names, lb: LoadBalancer) -> list[Body]:
             },
         }
         for one in lb.frontends
-        if one.public
+        if one.public and one.address not in reserved
     ]
 
 
@@ -66,9 +71,11 @@ def _address_name(frontend: Frontend) -> str:
     return f"kubernetes-{frontend.name}"
 
 
-def _frontend(names: Names, lb_id: str, frontend: Frontend) -> Body:
+def _frontend(names: Names, lb_id: str, frontend: Frontend, reserved: Mapping[str, str]) -> Body:
     if frontend.public:
-        address = names.of(PUBLIC_ADDRESSES, _address_name(frontend))
+        address = reserved.get(frontend.address) or names.of(
+            PUBLIC_ADDRESSES, _address_name(frontend)
+        )
         return _part(
             lb_id, "frontendIPConfigurations", frontend.name, publicIPAddress={"id": address}
         )
