@@ -47,6 +47,10 @@ async def first(watcher: Watcher, wanted: Callable[[State], bool]) -> State:
     raise AssertionError("it ended")
 
 
+async def passed(watcher: Watcher, number: int) -> None:
+    await first(watcher, lambda state: state.number >= number)
+
+
 def test_nobody_looks_nothing_is_taken() -> None:
     async def work() -> None:
         source = Source()
@@ -93,8 +97,7 @@ def test_who_is_slow_gets_the_latest() -> None:
             numbers.append(state.number)
             if len(numbers) == 3:
                 break
-            while watcher.state.number < 5 * len(numbers):
-                await asyncio.sleep(0.01)
+            await passed(watcher, 5 * len(numbers))
         assert numbers == sorted(numbers)
         assert numbers[-1] >= 10
         await watcher.close()
