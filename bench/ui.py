@@ -78,18 +78,20 @@ def path(page: Chrome) -> None:
 
 def main() -> None:
     argv = [sys.executable, "-m", "bench.ui", "serve"]
-    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as server, browser() as page:
-        assert server.stdout is not None
-        begun = time.monotonic()
-        ready(page, server.stdout.readline().strip())
-        print(f"first picture of {NODES} x {PODS} pods: {time.monotonic() - begun:.2f} s")
-        boxes = page.execute_script("return document.querySelectorAll('.piece').length")
-        print(f"pieces: {boxes}")
-        measure(page, "pods come and go")
-        measure(page, "scrolled meanwhile", scroll=True)
-        path(page)
-        measure(page, "a packet on its way")
+    server = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
+    try:
+        with browser() as page:
+            assert server.stdout is not None
+            begun = time.monotonic()
+            ready(page, server.stdout.readline().strip())
+            print(f"first picture of {NODES} x {PODS} pods: {time.monotonic() - begun:.2f} s")
+            measure(page, "pods come and go")
+            measure(page, "scrolled meanwhile", scroll=True)
+            path(page)
+            measure(page, "a packet on its way")
+    finally:
         server.terminate()
+        server.wait()
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Address use of each node and subnet: used, cooling, leaked, free. Pure, facts of the ledger.
 
-Cooling: given back less than `COOLING_SECONDS` ago, and spared while others are free. Leaked: held,
-though neither the kernel nor the runtime has its pod.
+Cooling: given back less than `COOLING_SECONDS` ago, and spared while others are free. Leaked: held
+for nobody, as `cni.leaks` proves it.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 
+from podwire.cni import leaks
 from podwire.cni.settings import COOLING_SECONDS
-from podwire.ipam.lease import Lease
-from podwire.lens.snapshot import Cluster, Node, Snapshot, Space, VirtualNetwork
+from podwire.lens.doctor.ledger import survey
+from podwire.lens.snapshot import Cluster, Node, Snapshot, VirtualNetwork
 from podwire.model.vnet import Subnet
 
 
@@ -49,10 +50,9 @@ def _of_node(snapshot: Snapshot, node: Node) -> Use | None:
     if not held.addresses:
         return _kubenet(node, cluster)
     pods = [one for one in held.addresses if one.address not in {p.primary for p in held.pools}]
-    space = snapshot.space(node.space)
-    leaks = {one.address for one in held.leases if _leaked(one, node, space)}
-    used = sum(one.held and one.address not in leaks for one in pods)
-    leaked = sum(one.held and one.address in leaks for one in pods)
+    lost = set(_leaked(snapshot, node))
+    used = sum(one.held and one.address not in lost for one in pods)
+    leaked = sum(one.held and one.address in lost for one in pods)
     cooling = sum(not one.held and _cools(one.freed) for one in pods)
     ranges = ", ".join(dict.fromkeys(one.subnet for one in held.pools))
     total = len(pods)
@@ -75,12 +75,14 @@ def _cools(freed: float | None) -> bool:
     return freed is not None and freed < COOLING_SECONDS
 
 
-def _leaked(lease: Lease, node: Node, space: Space | None) -> bool:
-    """Two witnesses: its link is gone, and the runtime does not run its container."""
-    if space is None or not lease.host_link or space.link(lease.host_link) is not None:
-        return False
-    pods = node.attachments.pods
-    return lease.state == "attached" and (pods is None or lease.container_id not in pods)
+def _leaked(snapshot: Snapshot, node: Node) -> Iterator[str]:
+    """What `podwire ipam gc` would free."""
+    space = snapshot.space(node.space)
+    if space is None or not node.attachments.has_ledger:
+        return
+    for one in leaks.findings(survey(snapshot, node, space, None), now=snapshot.taken):
+        if one.gc == leaks.FREE:
+            yield one.address
 
 
 def _of_subnets(snapshot: Snapshot, nodes: dict[str, Use]) -> Iterator[Use]:
