@@ -43,6 +43,7 @@ bench: $(STAMP)
 	$(BIN)/python -m bench.arm
 	$(BIN)/python -m bench.draw
 	$(BIN)/python -m bench.explain
+	$(BIN)/python -m bench.doctor
 
 clean:
 	rm -rf $(VENV) $(VENV)-az build dist
