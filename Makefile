@@ -44,6 +44,7 @@ bench: $(STAMP)
 	$(BIN)/python -m bench.draw
 	$(BIN)/python -m bench.explain
 	$(BIN)/python -m bench.ui
+	$(BIN)/python -m bench.doctor
 
 clean:
 	rm -rf $(VENV) $(VENV)-az build dist

@@ -4,6 +4,7 @@ only that; what it says mends the rest. Everything is driven through the command
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from collections.abc import Iterator
 from typing import Any
@@ -26,8 +27,11 @@ spec:
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabHarness]:
-    """Two nodes with the document's nginx on each, and nothing wrong."""
-    made = LabHarness("doctor", tmp_path_factory.mktemp("home"))
+    """Two nodes with the document's nginx on each, and nothing wrong.
+
+    The name is this process's alone: `down` must never meet a lab that somebody else brought up.
+    """
+    made = LabHarness(f"e2e-dr{os.getpid()}", tmp_path_factory.mktemp("home"))
     try:
         made.podwire("up", "--nodes", "2")
         wait_for("both nginx run", lambda: len(_nginx(made)) == 2)
@@ -85,16 +89,17 @@ class Patient:
         return self.lab.on_node(self.node, command)
 
     def plant_ours(self) -> set[tuple[str, str]]:
-        """What is broken of our own."""
+        """What is broken of our own; the leak first, for each ADD mends its node."""
+        links = self.run("ls /sys/class/net")
+        self.run("ip netns add leak && podwire cni add --netns /run/netns/leak --container-id leak")
+        self.run("ip netns del leak")
+        wait_for("its link is gone", lambda: self.run("ls /sys/class/net") == links)
         self.run(f"ip link set {self.link} nomaster")
         self.run(f"nsenter --net={self.netns} ip route del default")
         self.run(f"nft delete element {NAT} pod_mac {{ {self.address} }}")
         rules = json.loads(self.run(f"nft -j list chain {NAT} to_fabric"))["nftables"]
         handle = next(one["rule"]["handle"] for one in rules if "rule" in one)
         self.run(f"nft delete rule {NAT} to_fabric handle {handle}")
-        self.run("ip netns add leak && podwire cni add --netns /run/netns/leak --container-id leak")
-        self.run("ip netns del leak")
-        wait_for("its link is gone", lambda: not self.run("ip -br link | grep azv | sed 1,2d"))
         return {
             ("node-wiring", f"node {self.node}"),
             ("pod-wiring", f"pod {self.pod}"),

@@ -5,6 +5,7 @@ import copy
 import pytest
 
 from podwire.lens.doctor.judge import judge
+from tests.unit.lens.doctor.grown import grown
 from tests.unit.lens.doctor.mutate import (
     changed,
     each,
@@ -24,6 +25,13 @@ from tests.unit.lens.saved import NAMES, saved
 @pytest.mark.parametrize("name", NAMES)
 def test_a_healthy_lab_has_no_finding(name):
     assert judge(saved(name)).findings == ()
+
+
+@pytest.mark.parametrize("name", ["bridge", "transparent"])
+def test_nodes_that_are_nearly_full_of_wired_pods_have_no_finding(name):
+    report = judge(grown(name, 29))
+    assert report.findings == ()
+    assert [one.used for one in report.rooms[:2]] == [29, 29]
 
 
 def _nft(kind, test, make):
