@@ -21,6 +21,7 @@ from podwire.cli import (
     plan,
     snapshot,
     status,
+    support_bundle,
     up,
 )
 from podwire.model.errors import PodwireError
@@ -40,6 +41,7 @@ def cli() -> None:
     podwire snapshot      all that decides on packets, as one JSON document
     podwire draw FIGURE   how pods, services and addresses are wired, as a picture
     podwire explain A B   the way of a packet from A to B, and who is to blame when it fails
+    podwire support-bundle  snapshot, logs and findings in one file to send, secrets removed
     podwire plan          how many addresses a cluster takes, and what AKS would refuse
     """
 
@@ -56,6 +58,7 @@ for command in (
     snapshot.snapshot,
     draw.draw_figure,
     explain.explain,
+    support_bundle.support_bundle,
 ):
     cli.add_command(command)
 for command in cni_mode.COMMANDS:
