@@ -18,10 +18,11 @@ from podwire.lens.bundle.blocks import remove_blocks
 
 MARK = "[removed]"
 _NAMES = (
-    r"token|passw(?:or)?d|pwd|passphrase|secret|(?:api|access|account|shared|private)[-_ ]?key"
+    r"token|passw(?:or)?d|pwd|passphrase|(?<!v1\.)secret"
+    r"|(?:api|access|account|shared|private)[-_ ]?key"
     r"|client-key-data|client-certificate-data|connection[-_]?string|shared_?access_?signature"
     r"|shared_?access_?key|protected_?settings|credentials?|dockerconfigjson|dockercfg"
-    r"|(?<![a-z])auth"
+    r"|(?<![a-z])auth(?=\\*[\"']|$)"
 )
 _QUOTED = r"(?P<quote>\\*[\"'])(?:(?!(?<!\\)(?P=quote)).)*(?:(?<!\\)(?P=quote)|$)"
 _FOLDED = r"[|>][-+0-9]*[ \t]*(?:\n[ \t]+\S+)+"

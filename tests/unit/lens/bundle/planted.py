@@ -96,7 +96,7 @@ PLANTED = (
     ),
     Planted(
         "environment, cut off",
-        "A Value:x EnvVar{Name:P,Value:sesame22,ValueFrom:nil",
+        "EnvVar{Name:P,Value:sesame22,ValueFrom:nil",
         ("sesame22",),
     ),
     Planted("argument", "kubelet --token sesame23 --v=2", ("sesame23",), "--v=2"),

@@ -57,6 +57,8 @@ def test_what_is_redacted_stays_so_and_is_counted_once() -> None:
         '-A KUBE-SVC-TCOU7JCQXEZGVUNU -m comment --comment "kube-system/kube-dns:dns" -j MARK',
         'I1125 09:00:01.000000 77 reflector.go:351] Caches populated for *v1.Secret from "factory"',
         'E1125 pod_workers.go:1298] "Error syncing pod" err="failed to pull image: not found"',
+        "E1125 reflector.go:138] Failed to watch *v1.Secret: failed to list: forbidden",
+        "W | auth: simple token is not cryptographically signed",
         '{"type":"azure-vnet","mode":"bridge","ipam":{"type":"azure-vnet-ipam"}}',
     ],
 )
