@@ -23,6 +23,7 @@ from podwire.cli import (
     snapshot,
     status,
     ui,
+    support_bundle,
     up,
 )
 from podwire.model.errors import PodwireError
@@ -44,6 +45,7 @@ def cli() -> None:
     podwire explain A B   the way of a packet from A to B, and who is to blame when it fails
     podwire ui            a page that shows the wiring live
     podwire doctor        what is wrong, why, and the command that mends it
+    podwire support-bundle  snapshot, logs and findings in one file to send, secrets removed
     podwire plan          how many addresses a cluster takes, and what AKS would refuse
     """
 
@@ -62,6 +64,7 @@ for command in (
     explain.explain,
     ui.ui,
     doctor.doctor,
+    support_bundle.support_bundle,
 ):
     cli.add_command(command)
 for command in cni_mode.COMMANDS:

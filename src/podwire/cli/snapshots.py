@@ -60,7 +60,8 @@ def snapshot_options(command: F) -> F:
         "from_",
         metavar="FILE",
         default="",
-        help="A snapshot that was saved, - for stdin, instead of how things are now.",
+        help="A snapshot or support bundle that was saved, - for stdin, instead of how things are "
+        "now.",
     )
     api_server = click.option(
         "--kubeconfig",
@@ -78,7 +79,7 @@ def take(source: Source) -> Snapshot:
     Needs root, but for a file. Raises InvalidInputError, DaemonError for a lab that does not run.
     """
     if source.file == "-":
-        return codec.from_json(sys.stdin.buffer.read(), "stdin")
+        return codec.from_bytes(sys.stdin.buffer.read(), "stdin")
     if source.file:
         return codec.load(Path(source.file))
     site = live_site(source)

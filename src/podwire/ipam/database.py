@@ -132,8 +132,12 @@ class Database:
         self._make_directory()
         with locked(f"{self.path}.lock", wait=self._wait):
             connection = self._connect()
-            if not self._is_ready(connection):
-                self._make(connection, self._create)
+            try:
+                if not self._is_ready(connection):
+                    self._make(connection, self._create)
+            except BaseException:
+                connection.close()  # open, it would keep everybody else out
+                raise
             return connection
 
     def _make_directory(self) -> None:

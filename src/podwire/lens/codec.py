@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
+import tarfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +18,10 @@ from cattrs.gen import make_dict_unstructure_fn
 from podwire.lens.snapshot import VERSION, Snapshot
 from podwire.model.errors import InvalidInputError
 
+BUNDLED = "snapshot.json"
+"""What the snapshot's file is called in a support bundle."""
 _GZIP = b"\x1f\x8b"
+_TAR = slice(257, 262), b"ustar"
 _converter = cattrs.Converter()
 _converter.register_unstructure_hook_factory(
     lambda kind: hasattr(kind, "__dataclass_fields__"),
@@ -50,12 +55,31 @@ def from_json(text: str | bytes, source: str = "the snapshot") -> Snapshot:
 
 
 def load(path: Path) -> Snapshot:
-    """Also one that gzip made smaller. Raises InvalidInputError."""
+    """Also one that gzip made smaller, or out of a support bundle. Raises InvalidInputError."""
     try:
-        text = path.read_bytes()
-        if text.startswith(_GZIP):
-            text = gzip.decompress(text)
-    except (OSError, EOFError, zlib.error) as error:
-        why = getattr(error, "strerror", None) or str(error)
-        raise InvalidInputError(f"cannot read the snapshot {path}: {why}") from error
-    return from_json(text, str(path))
+        read = path.read_bytes()
+    except OSError as error:
+        raise InvalidInputError(f"cannot read the snapshot {path}: {error.strerror}") from error
+    return from_bytes(read, str(path))
+
+
+def from_bytes(read: bytes, source: str = "the snapshot") -> Snapshot:
+    """As `load`, of a file's contents."""
+    try:
+        if read.startswith(_GZIP):
+            read = gzip.decompress(read)
+        where, magic = _TAR
+        if read[where] == magic:
+            read = _bundled(read, source)
+    except (OSError, EOFError, zlib.error, tarfile.TarError) as error:
+        raise InvalidInputError(f"cannot read the snapshot {source}: {error}") from error
+    return from_json(read, source)
+
+
+def _bundled(bundle: bytes, source: str) -> bytes:
+    with tarfile.open(fileobj=io.BytesIO(bundle)) as tar:
+        for member in tar:
+            if member.isfile() and member.name.rpartition("/")[2] == BUNDLED:
+                file = tar.extractfile(member)
+                return file.read() if file else b""
+    raise InvalidInputError(f"{source} has no {BUNDLED}: its MANIFEST says why none was made")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from podwire.cni.agent.work import Work
 from podwire.kernel.rtnetlink import RtNetlink
 
 from .node import WIRE_SERVER, Node, reach, until
-from .resident import resident
+from .resident import resident, socket_of
 
 
 @pytest.fixture(params=["c", "python"])
@@ -66,6 +67,18 @@ def test_the_agent_answers_and_its_absence_or_hang_fails_no_call(
     assert len(node.wired()) == 3
     assert all(node.call("DEL", pod).status == 0 for pod in (first, second, third))
     settled(node)
+
+
+def test_who_only_looks_whether_the_agent_is_there_does_no_harm_before_the_first_pod(
+    node: Node, agent: subprocess.Popen[bytes]
+) -> None:
+    for _ in range(3):
+        with socket.socket(socket.AF_UNIX) as door:
+            door.connect(str(socket_of(node)))
+    pod = node.pod("a" * 64)
+    assert node.call("VERSION", pod).status == 0
+    assert node.call("ADD", pod).status == 0
+    assert f"[{agent.pid}]" in node.log
 
 
 def test_what_was_deleted_answers_no_more_and_is_not_handed_out_before_its_link_is_gone(

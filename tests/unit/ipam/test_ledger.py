@@ -252,6 +252,18 @@ def test_attach_of_a_lost_lease_fails(ledger: Ledger) -> None:
     assert refused.value.code == TRY_AGAIN
 
 
+def test_a_ledger_that_could_not_be_filled_keeps_nobody_out(tmp_path: Path) -> None:
+    def failing() -> list[Survivor]:
+        raise LookupError("who lives?")
+
+    with Ledger.open(str(tmp_path), survivors=failing, wait=0.2) as first:
+        with pytest.raises(LookupError):
+            first.merge([card(5)])
+        with Ledger.open(str(tmp_path), wait=0.2) as other:
+            other.merge([card(5)])
+            assert attached(other, "a").address == "10.220.2.5"
+
+
 def test_a_reading_ledger_makes_nothing(tmp_path: Path) -> None:
     with (
         Ledger.open(str(tmp_path / "none"), create=False) as ledger,

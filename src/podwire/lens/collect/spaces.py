@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 
-from podwire.kernel import procnet, rulesets, survey, sysctl
+from podwire.kernel import procnet, rulesets, sockdiag, survey, sysctl
 from podwire.kernel.netns import NetNamespace
 from podwire.kernel.rtnetlink import AddressEntry, RtNetlink
 from podwire.lens.collect.reading import Reading
@@ -200,7 +200,7 @@ def _conntrack(namespace: NetNamespace) -> list[str]:
 def _sockets(
     namespace: NetNamespace, owners: Callable[[], Mapping[int, str]]
 ) -> tuple[Socket, ...]:
-    found = procnet.listening(namespace)
+    found = sockdiag.listening(namespace)
     known = owners() if found else {}
     return tuple(
         Socket(one.protocol, one.address, one.port, known.get(one.inode, "")) for one in found
