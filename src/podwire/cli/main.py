@@ -22,6 +22,7 @@ from podwire.cli import (
     plan,
     snapshot,
     status,
+    trace,
     ui,
     up,
 )
@@ -42,6 +43,7 @@ def cli() -> None:
     podwire snapshot      all that decides on packets, as one JSON document
     podwire draw FIGURE   how pods, services and addresses are wired, as a picture
     podwire explain A B   the way of a packet from A to B, and who is to blame when it fails
+    podwire trace A B     one real packet from A to B, seen at every hop
     podwire ui            a page that shows the wiring live
     podwire doctor        what is wrong, why, and the command that mends it
     podwire plan          how many addresses a cluster takes, and what AKS would refuse
@@ -60,6 +62,7 @@ for command in (
     snapshot.snapshot,
     draw.draw_figure,
     explain.explain,
+    trace.trace_command,
     ui.ui,
     doctor.doctor,
 ):

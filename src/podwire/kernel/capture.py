@@ -93,7 +93,9 @@ def _stamp(more: Iterable[tuple[int, int, bytes]]) -> int:
     return 0
 
 
-def filter_of(protocol: int, sequence: int | None = None, reach: int = 1 << 17) -> list[Instruction]:
+def filter_of(
+    protocol: int, sequence: int | None = None, reach: int = 1 << 17
+) -> list[Instruction]:
     """Classic BPF that takes ARP, ICMP, and IPv4 of `protocol`.
 
     sequence: of TCP those alone whose sequence or acknowledgement is not further than `reach`

@@ -1,0 +1,50 @@
+"""Where explain and reality differ. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from podwire.lens.explain import Explanation, Hop
+from podwire.lens.trace.values import Sighting, State
+
+_SAME = {
+    "delivered": ("delivered",),
+    "refused": ("refused",),
+    "dropped": ("dropped", "answer dropped", "unanswered", "refused"),
+}
+_Pass = tuple[str, str]
+
+
+def differences(explained: Explanation, seen: Sequence[Sighting], state: State) -> Iterator[str]:
+    """Nothing when explain said what happened."""
+    if explained.verdict != "unknown" and state not in _SAME[explained.verdict]:
+        why = f" ({explained.culprit.text})" if explained.culprit else ""
+        yield f"explain says {explained.verdict}{why}; in reality: {state}"
+    for what, hops, role in (
+        ("packet", explained.hops, "probe"),
+        ("answer", explained.reply, "answer"),
+    ):
+        yield from _way(what, hops, [one for one in seen if one.role == role])
+
+
+def _way(what: str, hops: Sequence[Hop], seen: Sequence[Sighting]) -> Iterator[str]:
+    """The first place of each kind: what comes after it follows from it."""
+    expected = list(dict.fromkeys(_passes(hops)))
+    real = list(dict.fromkeys((one.space, one.link) for one in seen))
+    if not seen or not expected:
+        return
+    missed = [one for one in expected if one not in real]
+    if missed:
+        yield f"explain expects the {what} at {_place(missed[0])}; it was not seen there"
+    extra = [one for one in real if one not in expected]
+    if extra:
+        yield f"the {what} was seen at {_place(extra[0])}, where explain does not expect it"
+
+
+def _passes(hops: Iterable[Hop]) -> Iterator[_Pass]:
+    for one in hops:
+        yield from ((one.space, link) for link in (one.link_in, one.link_out) if link)
+
+
+def _place(one: _Pass) -> str:
+    return f"{one[1]} of {one[0]}"
