@@ -91,6 +91,7 @@ class Tracer:
         self._door = _Owner(namespace)
         self._events = namespace.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETFILTER)
         try:
+            self._events.bind((0, 0))  # one without an address hears no group
             self._events.setsockopt(_SOL_NETLINK, _JOIN, _TRACE_GROUP)
             self._events.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
             self._events.setblocking(False)

@@ -29,6 +29,8 @@ class Flow:
     known: dict[Ends, None] = field(default_factory=dict)
     """Addresses and ports that the packet has had, the first one first."""
     ids: set[tuple[str, str, int]] = field(default_factory=set)
+    """Source, destination and IP id, by which later fragments are known."""
+    _others: set[tuple[str, int]] = field(default_factory=set)
 
     def role(self, packet: Packet) -> Role | None:
         """None for what is another's. To be asked in order of time."""
@@ -59,7 +61,15 @@ class Flow:
     def _udp(self, packet: Packet) -> Role | None:
         if packet.reversed in self.known:
             return "answer"
-        return "probe" if self.token in packet.payload else None
+        return "probe" if self.token in packet.payload and self._goes_on(packet) else None
+
+    def _goes_on(self, packet: Packet) -> bool:
+        """Not so what the receiver sends on in its own name, as one DNS server asks another."""
+        sent_on = packet.src in {end[2] for end in self.known}
+        if sent_on or (packet.dst, packet.dport) in self._others:
+            self._others.add((packet.dst, packet.dport))
+            return False
+        return True
 
     def _is_ours(self, inner: Packet) -> bool:
         if inner.kind == "tcp" and inner.kind == self.protocol:

@@ -41,7 +41,7 @@ def judge(
     answers = [one for one in seen if one.role == "answer" and not one.again]
     errors = [one for one in seen if one.role == "error"]
     if outcome.state == "answered" or (outcome.state == "watched" and _is_home(answers, home)):
-        text = f"delivered and answered: {outcome.text}"
+        text = f"the answer is back: {outcome.text}"
         return Judgement("delivered", text, answers[-1] if answers else None)
     last = _last(probes)
     if _is_reset(answers, home):

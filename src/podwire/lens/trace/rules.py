@@ -41,8 +41,9 @@ def rules_met(
 
 
 def _met(space: str, one: Event, texts: _Texts, *, answer: bool) -> RuleMet | None:
-    """None for what decides nothing: a chain that ends without a drop."""
-    if one.kind == "return" or (one.kind == "policy" and one.verdict != "drop"):
+    """None for what decides nothing: what did not match, a chain that ends without a drop."""
+    idle = one.kind == "rule" and not one.handle  # it did not match: a mark of the way past
+    if one.kind == "return" or idle or (one.kind == "policy" and one.verdict != "drop"):
         return None
     key = (one.family, one.table, one.chain, one.handle)
     text = "policy" if one.kind == "policy" else texts.get(key, f"rule with handle {one.handle}")
