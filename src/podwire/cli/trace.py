@@ -33,7 +33,7 @@ from podwire.model.errors import InvalidInputError
     "--size",
     type=click.IntRange(0, 65000),
     default=0,
-    help="Bytes of the packet, which may not be cut; with TCP, of data once connected.",
+    help="Bytes of the packet, which may not be cut; with TCP, one once connected.",
 )
 @click.option(
     "--wait", type=click.FloatRange(0.05, 60), default=1.0, show_default=True, metavar="SECONDS"

@@ -43,8 +43,12 @@ def _way(what: str, hops: Sequence[Hop], seen: Sequence[Sighting]) -> Iterator[s
 
 
 def _passes(hops: Iterable[Hop]) -> Iterator[_Pass]:
-    for one in hops:
-        yield from ((one.space, link) for link in (one.link_in, one.link_out) if link)
+    """Where it ends in a drop, the link that it would have left by is no place to be seen at."""
+    listed = list(hops)
+    end = listed[-1].space if listed and listed[-1].verdict not in ("", "delivered") else ""
+    for one in listed:
+        links = (one.link_in, "" if one.space == end else one.link_out)
+        yield from ((one.space, link) for link in links if link)
 
 
 def _place(one: _Pass) -> str:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from podwire.lens.snapshot import Link, Snapshot
+from podwire.lens.snapshot import Snapshot
+from podwire.lens.trace.strays import flooded, link_at, owns
 from podwire.lens.trace.values import Cause, RuleMet, Sighting
 
 COUNTERS = {
@@ -33,22 +34,22 @@ def causes(
     home: str,
 ) -> Iterator[Cause]:
     """The strongest first. home: the space of the sender."""
-    for rule in rules:
-        if rule.verdict == "drop":
-            yield Cause("rule", rule.space, f"a rule dropped it: {rule}")
     yield from _other_mac(snapshot, last)
-    yield from unanswered(seen, last.space if last else home)
     yield from _down(snapshot, last)
+    copy = flooded(snapshot, seen)
+    if copy is not None:
+        text = f"{copy.space} did not know where {copy.packet.dmac} is, and sent it to every port"
+        yield Cause("flood", copy.space, text)
+    for rule in rules:
+        of_a_copy = copy is not None and rule.family == "bridge" and rule.space == copy.space
+        if rule.verdict == "drop" and not of_a_copy:
+            yield Cause("rule", rule.space, f"a rule dropped it: {rule}")
+    yield from unanswered(seen, last.space if last else home)
     yield from _counted(counters, {last.space, *_next(snapshot, last)} if last else {home})
 
 
-def _link(snapshot: Snapshot, space_id: str, name: str) -> Link | None:
-    space = snapshot.space(space_id)
-    return space.link(name) if space else None
-
-
 def _next(snapshot: Snapshot, last: Sighting) -> tuple[str, ...]:
-    link = _link(snapshot, last.space, last.link)
+    link = link_at(snapshot, last.space, last.link)
     return (link.peer[0],) if link and link.peer and last.outgoing else ()
 
 
@@ -56,20 +57,23 @@ def _other_mac(snapshot: Snapshot, last: Sighting | None) -> Iterator[Cause]:
     """It came to a link that has another MAC, which is no port of a bridge."""
     if last is None or last.outgoing:
         return
-    link = _link(snapshot, last.space, last.link)
+    link = link_at(snapshot, last.space, last.link)
     if link and not link.master and link.mac not in (last.packet.dmac, "00:00:00:00:00:00"):
         text = f"it came for the MAC {last.packet.dmac}; {link.name} there has {link.mac}"
         yield Cause("mac", last.space, text)
 
 
 def _down(snapshot: Snapshot, last: Sighting | None) -> Iterator[Cause]:
-    if last is None:
-        return
-    link = _link(snapshot, last.space, last.link)
-    if link and last.outgoing and link.peer:
-        far = _link(snapshot, *link.peer)
-        if far and not far.up:
-            yield Cause("link", link.peer[0], f"{far.name} of {link.peer[0]} is down")
+    """The link that it left by, or the one to who has the address, at either end."""
+    here = snapshot.space(last.space) if last else None
+    for link in here.links if here else ():
+        far = snapshot.space(link.peer[0]) if link.peer else None
+        if here is None or last is None or far is None or link.peer is None:
+            continue
+        if owns(far, last.packet.dst) or (last.outgoing and link.name == last.link):
+            for space, one in ((here, link), (far, far.link(link.peer[1]))):
+                if one is not None and not one.up:
+                    yield Cause("link", space.id, f"{one.name} of {space.id} is down")
 
 
 def unanswered(seen: Sequence[Sighting], space: str) -> Iterator[Cause]:

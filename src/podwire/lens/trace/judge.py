@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from podwire.lens.snapshot import Snapshot
 from podwire.lens.trace.packets import RST
+from podwire.lens.trace.strays import is_stray, owns
 from podwire.lens.trace.values import Cause, Outcome, RuleMet, Sighting, State
 
 _UNREACHABLE = {
@@ -37,12 +38,15 @@ def judge(
     home: str,
 ) -> Judgement:
     """home: the id of the sender's space."""
-    probes = [one for one in seen if one.role == "probe" and not one.again]
-    answers = [one for one in seen if one.role == "answer" and not one.again]
+    own = [one for one in seen if not one.again and not is_stray(snapshot, one)]
+    probes = [one for one in own if one.role == "probe"]
+    answers = [one for one in own if one.role == "answer"]
     errors = [one for one in seen if one.role == "error"]
     if outcome.state == "answered" or (outcome.state == "watched" and _is_home(answers, home)):
         text = f"the answer is back: {outcome.text}"
         return Judgement("delivered", text, answers[-1] if answers else None)
+    if outcome.state == "stalled":
+        return _stalled(probes, outcome)
     last = _last(probes)
     if _is_reset(answers, home):
         return _reset(answers[0], last)
@@ -61,6 +65,13 @@ def judge(
     if not dropped and _arrived(snapshot, last):
         return Judgement("unanswered", f"arrived, and nothing answered: {_where(last)}", last)
     return Judgement("dropped", f"lost: {_where(last)}", last)
+
+
+def _stalled(probes: Sequence[Sighting], outcome: Outcome) -> Judgement:
+    """The connection stands; what is large did not get through."""
+    last = _last([one for one in probes if one.packet.payload])
+    where = _where(last) if last else "none of it was seen"
+    return Judgement("dropped", f"{outcome.text}: {where}", last)
 
 
 def _last(probes: Sequence[Sighting]) -> Sighting | None:
@@ -98,7 +109,7 @@ def _arrived(snapshot: Snapshot, last: Sighting) -> bool:
     if space is None or (last.outgoing and last.link != "lo"):
         return False
     link = space.link(last.link)
-    own = any(one.cidr.partition("/")[0] == last.packet.dst for one in space.addresses)
+    own = owns(space, last.packet.dst)
     meant = link is None or link.master or link.mac == last.packet.dmac or last.link == "lo"
     return own and bool(meant) and not (link and link.master)
 

@@ -9,21 +9,26 @@ from podwire.kernel.inhabitants import paths_of
 from podwire.kernel.netns import NetNamespace
 from podwire.lens.names import Target, Thing, service_of
 from podwire.lens.snapshot import Snapshot
+from podwire.lens.trace.strays import owns
 from podwire.model.errors import KernelError
 
 _ALWAYS = ("node", "fabric", "plane", "other")
 
 
-def involved(snapshot: Snapshot, source: Thing, target: Target) -> tuple[str, ...]:
+def involved(
+    snapshot: Snapshot, source: Thing, target: Target, foreseen: Iterable[str] = ()
+) -> tuple[str, ...]:
     """Ids of the spaces: all that are no pod's, both ends, the pods behind the service, and who
-    else has the address."""
-    wanted = {source.space, target.thing.space, *_behind(snapshot, target)}
+    else has the address or one of a next hop. foreseen: more ids."""
+    wanted = {source.space, target.thing.space, *_behind(snapshot, target), *foreseen}
+    home = snapshot.space(source.space)
+    addresses = {target.address, *(one.via for one in home.routes if one.via)} if home else set()
     return tuple(
         one.id
         for one in snapshot.spaces
         if one.kind in _ALWAYS
         or one.id in wanted
-        or any(a.cidr.partition("/")[0] == target.address for a in one.addresses)
+        or any(owns(one, address) for address in addresses)
     )
 
 

@@ -25,6 +25,8 @@ _SEND_QUEUE = 2
 _MTU_DISCOVER, _PROBE_MTU = 10, 3
 _UNSENT = 0x5411
 _DNS, _HEADERS = 53, {"udp": 28, "icmp": 28}
+_TCP_HEADERS = 52
+"""With timestamps."""
 NUMBERS = {"icmp": 1, "tcp": 6, "udp": 17}
 
 
@@ -98,14 +100,15 @@ def _connect(namespace: NetNamespace, probe: Probe, wait: float) -> Outcome:
         one.setsockopt(socket.IPPROTO_TCP, _REPAIR, 0)
         one.settimeout(wait)
         one.connect((probe.address, probe.port))
-        if probe.size and not _all_taken(one, probe.size, wait):
-            return Outcome("silence", f"connected; {probe.size} bytes of data are not acknowledged")
+        if probe.size and not _all_taken(one, probe.size - _TCP_HEADERS, wait):
+            text = f"connected, but a packet of {probe.size} bytes is not acknowledged"
+            return Outcome("stalled", text)
         return Outcome("answered", "connected")
 
 
 def _all_taken(one: socket.socket, size: int, wait: float) -> bool:
     one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    one.sendall(b"." * size)
+    one.sendall(b"." * max(size, 1))
     end = time.monotonic() + wait
     while time.monotonic() < end:
         if not struct.unpack("i", fcntl.ioctl(one, _UNSENT, b"\0" * 4))[0]:

@@ -16,7 +16,6 @@ from podwire.lens.trace.compare import differences
 from podwire.lens.trace.evidence import causes
 from podwire.lens.trace.flow import Flow, of_packet, sightings
 from podwire.lens.trace.judge import Judgement, judge
-from podwire.lens.trace.packets import SYN
 from podwire.lens.trace.packets import parse as parse_frame
 from podwire.lens.trace.places import involved, opened
 from podwire.lens.trace.probe import NUMBERS, Probe, send
@@ -32,7 +31,7 @@ _DNS_PORT = 53
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """protocol: "tcp", "udp", "icmp". size: bytes of the IP packet (with TCP: of data that is sent
+    """protocol: "tcp", "udp", "icmp". size: bytes of the IP packet (with TCP: of one that is sent
     once connected), 0 for a small one. wait: seconds for the answer. watch: seconds to wait for
     real traffic instead of a probe, 0 for a probe."""
 
@@ -55,7 +54,7 @@ def trace(snapshot: Snapshot, request: Request) -> tuple[Trace, tuple[Captured, 
     check(request)
     began = time.monotonic()
     with ExitStack() as stack:
-        ids = involved(snapshot, request.source, request.target)
+        ids = involved(snapshot, request.source, request.target, _foreseen(snapshot, request))
         places, gone = opened(snapshot, ids, stack)
         if request.source.space not in places:
             raise InvalidInputError(f"{request.source.name} is gone; trace something that runs")
@@ -73,7 +72,8 @@ def trace(snapshot: Snapshot, request: Request) -> tuple[Trace, tuple[Captured, 
             time.sleep(_SETTLE)
         recording = recorder.recording
         recording.unseen += [f"{one} is gone" for one in gone]
-        seen = sightings(recording.frames, flow, _next_hops(snapshot, ids))
+        near = {*_next_hops(snapshot, ids), request.target.address}
+        seen = sightings(recording.frames, flow, near)
         rules = tuple(
             met
             for one in snapshot.spaces
@@ -185,6 +185,13 @@ def _explained(snapshot: Snapshot, request: Request, backend: str) -> Explanatio
         return None
 
 
+def _foreseen(snapshot: Snapshot, request: Request) -> set[str]:
+    """The spaces through which explain leads the packet, as to where an address is translated."""
+    explained = _explained(snapshot, request, "")
+    hops = (*explained.hops, *explained.reply) if explained else ()
+    return {one.space for one in hops}
+
+
 def _said(explained: Explanation) -> str:
     blamed = f": {explained.culprit.text}" if explained.culprit else ""
     return f"{explained.verdict}{blamed}"
@@ -210,11 +217,3 @@ def _legacy(snapshot: Snapshot, seen: Iterable[Sighting]) -> Iterable[str]:
 def _own_frames(frames: Iterable[Captured], seen: Iterable[Sighting]) -> tuple[Captured, ...]:
     mine = {(one.at, one.space, one.link, one.outgoing) for one in seen}
     return tuple(one for one in frames if (one.at, one.space, one.link, one.outgoing) in mine)
-
-
-def is_first(one: Sighting) -> bool:
-    """Whether a sighting is of the packet, or answer, that opens: what people want to see."""
-    packet = one.packet
-    return not one.again and (
-        packet.kind != "tcp" or bool(packet.flags & SYN) or not packet.payload
-    )

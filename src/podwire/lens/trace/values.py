@@ -84,7 +84,8 @@ class Cause:
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What the sender's own socket said. state: "answered", "refused", "silence", "unsent",
-    "watched". text: in words; seconds: until then."""
+    "watched", "stalled" (connected, but what is large is not acknowledged). text: in words;
+    seconds: until then."""
 
     state: str
     text: str = ""
