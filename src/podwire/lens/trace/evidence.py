@@ -35,7 +35,7 @@ def causes(
 ) -> Iterator[Cause]:
     """The strongest first. home: the space of the sender."""
     yield from _other_mac(snapshot, last)
-    yield from _down(snapshot, last)
+    yield from _down(snapshot, last, home)
     copy = flooded(snapshot, seen)
     if copy is not None:
         text = f"{copy.space} did not know where {copy.packet.dmac} is, and sent it to every port"
@@ -60,17 +60,21 @@ def _other_mac(snapshot: Snapshot, last: Sighting | None) -> Iterator[Cause]:
     link = link_at(snapshot, last.space, last.link)
     if link and not link.master and link.mac not in (last.packet.dmac, "00:00:00:00:00:00"):
         text = f"it came for the MAC {last.packet.dmac}; {link.name} there has {link.mac}"
+        if last.space.startswith("node/") and link.kind == "veth":
+            text += ", and is no port of a bridge"
         yield Cause("mac", last.space, text)
 
 
-def _down(snapshot: Snapshot, last: Sighting | None) -> Iterator[Cause]:
-    """The link that it left by, or the one to who has the address, at either end."""
-    here = snapshot.space(last.space) if last else None
+def _down(snapshot: Snapshot, last: Sighting | None, home: str) -> Iterator[Cause]:
+    """The link that it left by, or the one to who has the address, at either end; of a sender whose
+    packet never left, any."""
+    here = snapshot.space(last.space if last else home)
     for link in here.links if here else ():
         far = snapshot.space(link.peer[0]) if link.peer else None
-        if here is None or last is None or far is None or link.peer is None:
+        if here is None or far is None or link.peer is None:
             continue
-        if owns(far, last.packet.dst) or (last.outgoing and link.name == last.link):
+        left = last is None or (last.outgoing and link.name == last.link)
+        if left or (last is not None and owns(far, last.packet.dst)):
             for space, one in ((here, link), (far, far.link(link.peer[1]))):
                 if one is not None and not one.up:
                     yield Cause("link", space.id, f"{one.name} of {space.id} is down")

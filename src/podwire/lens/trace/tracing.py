@@ -158,6 +158,7 @@ def _made(
         more = tuple(causes(snapshot, seen, found.last, rules, recording.counters, home))
     backend = _backend(seen)
     explained = _explained(snapshot, request, backend)
+    told = [one for one in seen if outcome.state != "stalled" or one.packet.payload]
     return Trace(
         *(request.source, request.target, request.protocol, found.state, found.text),
         tuple(seen),
@@ -166,7 +167,7 @@ def _made(
         outcome,
         found.last,
         backend,
-        differs=tuple(differences(explained, seen, found.state)) if explained else None,
+        differs=tuple(differences(snapshot, explained, told, found.state)) if explained else None,
         explained=_said(explained) if explained else "",
         unseen=(*recording.unseen, *_legacy(snapshot, seen)),
     )
