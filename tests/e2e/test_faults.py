@@ -1,14 +1,15 @@
-"""Planted faults, one after the other, on a lab that is up: explain names the culprit of each.
+"""Planted faults, one after the other, on a lab that is up: explain names the culprit of each, and
+trace sees the packet for the last time beside it.
 
 Each is first shown to be real: the connection that worked does not while it is planted, and does
-again when it is mended. Explain sees nothing but a snapshot of that moment.
+again when it is mended. Explain sees nothing but a snapshot of that moment; trace sends a packet.
 """
 
 from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -22,6 +23,7 @@ from podwire.lens.collect import collect
 from podwire.lens.explain import explain
 from podwire.lens.explain.values import Explanation
 from podwire.lens.snapshot import Snapshot
+from podwire.lens.trace import Request, Trace, trace
 from podwire.model.layout import LabLayout
 from tests.e2e.endpoint import Arm
 from tests.e2e.faults import Fault, faults
@@ -94,11 +96,12 @@ class Closing:
 
 @dataclass
 class Bed:
-    """values: what commands, sources and targets name in braces."""
+    """values: what commands, sources and targets name in braces. seen: the last snapshot."""
 
     lab: LabHarness
     values: dict[str, str]
     pids: dict[str, int]
+    seen: Snapshot = field(default_factory=lambda: Snapshot(0.0, 0.0))
 
     @cached_property
     def layout(self) -> LabLayout:
@@ -121,11 +124,13 @@ class Bed:
     def snapshot(self) -> Snapshot:
         return collect(lab_site(control.ask(self.layout, op="facts")))
 
-    def explained(self, fault: Fault) -> Explanation:
-        seen = self.snapshot()
+    def asked(self, fault: Fault) -> tuple[Explanation, Trace]:
+        """Both, of one snapshot."""
+        seen = self.seen = self.snapshot()
         source = names.source(seen, fault.source.format(**self.values))
         target = names.target(seen, fault.target.format(**self.values), fault.protocol)
-        return explain(seen, source, target, protocol=fault.protocol, size=fault.size)
+        said = explain(seen, source, target, protocol=fault.protocol, size=fault.size)
+        return said, trace(seen, Request(source, target, fault.protocol, fault.size, wait=0.4))[0]
 
     def connects(self, fault: Fault) -> bool:
         """Whether a real connection can be made, as the fault's source would."""
@@ -193,14 +198,15 @@ def _path(pid: int, netns: str) -> str:
 def test_the_culprit_is_named(bed: Bed, fault: Fault) -> None:
     healthy = bool(fault.plant)
     if healthy:
-        assert bed.explained(fault).verdict == "delivered"
+        said, traced = bed.asked(fault)
+        assert (said.verdict, traced.state) == ("delivered", "delivered"), (said, traced.text)
         assert bed.connects(fault) or not fault.broken
     try:
         for line in fault.plant:
             bed.run(line)
         if fault.broken:
             assert not bed.connects(fault), "it is no fault: the connection works"
-        said = bed.explained(fault)
+        said, traced = bed.asked(fault)
     finally:
         for line in fault.mend:
             bed.run(line)
@@ -209,5 +215,22 @@ def test_the_culprit_is_named(bed: Bed, fault: Fault) -> None:
     assert found.fault in fault.culprits, found
     blamed = fault.blamed.format(**bed.values)
     assert blamed in f"{found.object} {found.text} {found.entry}", found
+    if traced.state != "delivered" or fault.broken:
+        places = ends(bed, traced)
+        if found.fault == "dns-resolv-conf":  # whose file leads the question astray
+            places = {traced.source.space} if traced.target.address in blamed else set()
+        assert found.space in places, (found, traced.text, traced.causes)
     if healthy and fault.broken:
         wait_for("the connection after mending", lambda: bed.connects(fault), 10)
+
+
+def ends(bed: Bed, traced: Trace) -> set[str]:
+    """Where trace has the packet end: in the space where it was seen last, or where that link
+    leads to; where no packet was sent, with the sender, or whom it asked by ARP in vain."""
+    assert traced.state != "delivered", "it is a fault, and trace saw the answer come back"
+    one = traced.last
+    if one is None:
+        return {traced.source.space, *(cause.space for cause in traced.causes)}
+    space = bed.seen.space(one.space)
+    link = space.link(one.link) if space else None
+    return {one.space, *([link.peer[0]] if link and link.peer else [])}

@@ -22,6 +22,7 @@ from podwire.cli import (
     plan,
     snapshot,
     status,
+    trace,
     ui,
     support_bundle,
     up,
@@ -43,6 +44,7 @@ def cli() -> None:
     podwire snapshot      all that decides on packets, as one JSON document
     podwire draw FIGURE   how pods, services and addresses are wired, as a picture
     podwire explain A B   the way of a packet from A to B, and who is to blame when it fails
+    podwire trace A B     one real packet from A to B, seen at every hop
     podwire ui            a page that shows the wiring live
     podwire doctor        what is wrong, why, and the command that mends it
     podwire support-bundle  snapshot, logs and findings in one file to send, secrets removed
@@ -62,6 +64,7 @@ for command in (
     snapshot.snapshot,
     draw.draw_figure,
     explain.explain,
+    trace.trace_command,
     ui.ui,
     doctor.doctor,
     support_bundle.support_bundle,

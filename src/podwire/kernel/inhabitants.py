@@ -29,3 +29,26 @@ def sees_all(found: dict[int, int]) -> bool:
     a lab's node has one too, and sees its pods.
     """
     return os.stat("/proc/self/ns/pid").st_ino == _INITIAL_PID_NAMESPACE or len(found) > 1
+
+
+def paths_of(inodes: set[int]) -> dict[int, str]:
+    """Where each of the namespaces can be opened: by a process in it, or one that holds it open."""
+    found = {one: f"/proc/{pid}/ns/net" for one, pid in inhabited().items() if one in inodes}
+    for name in os.listdir("/proc"):
+        if len(found) == len(inodes):
+            break
+        if name.isdecimal():
+            with suppress(OSError):
+                found |= _held(name, inodes - found.keys())
+    return found
+
+
+def _held(pid: str, inodes: set[int]) -> dict[int, str]:
+    found: dict[int, str] = {}
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        with suppress(OSError, ValueError):
+            path = f"/proc/{pid}/fd/{fd}"
+            kind, _, rest = os.readlink(path).partition(":[")
+            if kind == "net" and int(rest.rstrip("]")) in inodes:
+                found[int(rest.rstrip("]"))] = path
+    return found
