@@ -22,9 +22,9 @@ from podwire.cli import (
     plan,
     snapshot,
     status,
+    support_bundle,
     trace,
     ui,
-    support_bundle,
     up,
 )
 from podwire.model.errors import PodwireError
