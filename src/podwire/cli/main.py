@@ -20,6 +20,7 @@ from podwire.cli import (
     ipam,
     node,
     plan,
+    replay,
     snapshot,
     status,
     support_bundle,
@@ -48,6 +49,7 @@ def cli() -> None:
     podwire ui            a page that shows the wiring live
     podwire doctor        what is wrong, why, and the command that mends it
     podwire support-bundle  snapshot, logs and findings in one file to send, secrets removed
+    podwire replay        how a pod got its network, line by line of the plugin's log
     podwire plan          how many addresses a cluster takes, and what AKS would refuse
     """
 
@@ -68,6 +70,7 @@ for command in (
     ui.ui,
     doctor.doctor,
     support_bundle.support_bundle,
+    replay.replay,
 ):
     cli.add_command(command)
 for command in cni_mode.COMMANDS:

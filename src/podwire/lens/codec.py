@@ -8,6 +8,7 @@ import json
 import tarfile
 import zlib
 from collections.abc import Mapping
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -76,10 +77,27 @@ def from_bytes(read: bytes, source: str = "the snapshot") -> Snapshot:
     return from_json(read, source)
 
 
+def bundled(path: Path, pattern: str) -> dict[str, bytes]:
+    """The files of a support bundle whose path below its directory fits, as in "logs/*.log".
+
+    Raises InvalidInputError for what is no bundle.
+    """
+    try:
+        return _members(gzip.decompress(path.read_bytes()), pattern)
+    except (OSError, EOFError, zlib.error, tarfile.TarError) as error:
+        raise InvalidInputError(
+            f"{path} is no support bundle ({error}); `podwire support-bundle` makes one"
+        ) from error
+
+
 def _bundled(bundle: bytes, source: str) -> bytes:
-    with tarfile.open(fileobj=io.BytesIO(bundle)) as tar:
-        for member in tar:
-            if member.isfile() and member.name.rpartition("/")[2] == BUNDLED:
-                file = tar.extractfile(member)
-                return file.read() if file else b""
+    for content in _members(bundle, BUNDLED).values():
+        return content
     raise InvalidInputError(f"{source} has no {BUNDLED}: its MANIFEST says why none was made")
+
+
+def _members(tar: bytes, pattern: str) -> dict[str, bytes]:
+    with tarfile.open(fileobj=io.BytesIO(tar)) as archive:
+        wanted = [one for one in archive if fnmatch(one.name.partition("/")[2], pattern)]
+        files = ((one.name, archive.extractfile(one)) for one in wanted)
+        return {name: file.read() for name, file in files if file is not None}
