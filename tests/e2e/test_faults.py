@@ -219,6 +219,10 @@ def test_the_culprit_is_named(bed: Bed, fault: Fault) -> None:
         places = ends(bed, traced)
         if found.fault == "dns-resolv-conf":  # whose file leads the question astray
             places = {traced.source.space} if traced.target.address in blamed else set()
+        if found.fault == "pod-gone":  # an address that is nobody's ends where it is asked for
+            places |= (
+                {found.space} if traced.last and traced.last.space.startswith("node/") else set()
+            )
         assert found.space in places, (found, traced.text, traced.causes)
     if healthy and fault.broken:
         wait_for("the connection after mending", lambda: bed.connects(fault), 10)
@@ -233,4 +237,5 @@ def ends(bed: Bed, traced: Trace) -> set[str]:
         return {traced.source.space, *(cause.space for cause in traced.causes)}
     space = bed.seen.space(one.space)
     link = space.link(one.link) if space else None
-    return {one.space, *([link.peer[0]] if link and link.peer else [])}
+    asked = {cause.space for cause in traced.causes if cause.kind == "arp"}
+    return {one.space, *asked, *([link.peer[0]] if link and link.peer else [])}

@@ -44,7 +44,7 @@ def causes(
         of_a_copy = copy is not None and rule.family == "bridge" and rule.space == copy.space
         if rule.verdict == "drop" and not of_a_copy:
             yield Cause("rule", rule.space, f"a rule dropped it: {rule}")
-    yield from unanswered(seen, last.space if last else home)
+    yield from unanswered(snapshot, seen, last.space if last else home)
     yield from _counted(counters, {last.space, *_next(snapshot, last)} if last else {home})
 
 
@@ -80,23 +80,42 @@ def _down(snapshot: Snapshot, last: Sighting | None, home: str) -> Iterator[Caus
                     yield Cause("link", space.id, f"{one.name} of {space.id} is down")
 
 
-def unanswered(seen: Sequence[Sighting], space: str) -> Iterator[Cause]:
-    """ARP requests that began in the space and whose answer did not come back there."""
+def unanswered(snapshot: Snapshot, seen: Sequence[Sighting], space: str) -> Iterator[Cause]:
+    """ARP requests that began in the space and whose answer did not come back there; the cause is
+    where they got lost."""
     arp = [one for one in seen if one.role == "arp"]
-    answered = {one.packet.src for one in arp if one.packet.code == 2 and one.space == space}
+    answered = {one.packet.src for one in arp if one.space == space and _takes(snapshot, one)}
     asked = [one for one in arp if one.packet.code == 1 and one.packet.src != one.packet.dst]
     here = {one.packet.dst: one for one in asked if one.space == space and one.outgoing}
     for ip, first in here.items():
         if ip in answered:
             continue
-        way = [one for one in asked if one.packet.dst == ip and one.packet.src == first.packet.src]
-        end = max(way, key=lambda one: one.at)
+        way = [one for one in asked if one.packet.ends == first.packet.ends]
         replies = [one for one in arp if one.packet.code == 2 and one.packet.src == ip]
-        where = f"it was last seen {_passing(end)}"
-        if replies:
-            where = f"an answer was last seen {_passing(max(replies, key=lambda one: one.at))}"
-        text = f"{space} asked by ARP on {first.link} who has {ip}, and got no answer: {where}"
-        yield Cause("arp", space, text)
+        end = replies[-1] if replies else _furthest(snapshot, way, space)
+        what = "an answer" if replies else "it"
+        yield Cause(
+            *("arp", end.space),
+            f"{space} asked by ARP on {first.link} who has {ip}, and got no answer: "
+            f"{what} was last seen {_passing(end)}",
+        )
+
+
+def _takes(snapshot: Snapshot, one: Sighting) -> bool:
+    """Whether an answer is for the link that it came to."""
+    link = link_at(snapshot, one.space, one.link)
+    return one.packet.code == 2 and (link is None or link.mac == one.packet.dmac)
+
+
+def _furthest(snapshot: Snapshot, way: Sequence[Sighting], space: str) -> Sighting:
+    """A request is flooded: what counts is where it came but to pods that are not asked."""
+    there = [snapshot.space(one.space) for one in way]
+    meant = [
+        one
+        for one, far in zip(way, there, strict=True)
+        if far and one.space != space and (far.kind != "pod" or owns(far, one.packet.dst))
+    ]
+    return (meant or [one for one in way if one.space == space])[-1]
 
 
 def _passing(one: Sighting) -> str:

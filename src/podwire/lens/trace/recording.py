@@ -44,6 +44,7 @@ class Recorder:
         self._tracers: dict[str, Tracer] = {}
         self._before: dict[str, dict[str, int]] = {}
         self._stack = ExitStack()
+        self._began = 0
         self.recording = Recording()
 
     def __enter__(self) -> Recorder:
@@ -57,6 +58,7 @@ class Recorder:
         except KernelError:
             self._stack.close()
             raise
+        self._began = time.time_ns()
         return self
 
     def _trace(self, space: str, namespace: NetNamespace) -> None:
@@ -80,9 +82,10 @@ class Recorder:
         return False
 
     def _drain(self) -> None:
+        """What passed before all were looking would seem to have come from nowhere."""
         for space, capture in self._captures.items():
             frames = (Captured(one.at, space, *one[1:]) for one in capture.frames())
-            self.recording.frames += frames
+            self.recording.frames += (one for one in frames if one.at >= self._began)
 
     def __exit__(self, *_: object) -> None:
         self._drain()

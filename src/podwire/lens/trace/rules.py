@@ -6,6 +6,7 @@ iptables-nft is found by its place in its chain, which the kernel tells.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from podwire.kernel.netns import NetNamespace
@@ -19,6 +20,7 @@ from podwire.lens.trace.values import Role, RuleMet
 from podwire.model.errors import KernelError
 
 _FAMILIES = {4: "ip", 6: "ip6"}
+_DNAT = re.compile(r"(?:--to-destination|dnat(?: ip)? to) (\d+(?:\.\d+){3})")
 _Texts = Mapping[tuple[str, str, str, int], str]
 
 
@@ -38,6 +40,11 @@ def rules_met(
         if met is not None and met not in told:
             told.add(met)
             yield met
+
+
+def translated_to(rules: Iterable[RuleMet]) -> set[str]:
+    """The addresses that DNAT rules among them lead to."""
+    return {found[1] for one in rules if (found := _DNAT.search(one.text))}
 
 
 def _met(space: str, one: Event, texts: _Texts, *, answer: bool) -> RuleMet | None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 from podwire.kernel.capture import filter_of
+from podwire.kernel.netns import NetNamespace
 from podwire.lens.explain import Explanation, explain
 from podwire.lens.explain.resolve import find, parse
 from podwire.lens.names import Target, Thing, at_address, service_of
@@ -20,7 +21,7 @@ from podwire.lens.trace.packets import parse as parse_frame
 from podwire.lens.trace.places import involved, opened
 from podwire.lens.trace.probe import NUMBERS, Probe, send
 from podwire.lens.trace.recording import Recorder, Recording
-from podwire.lens.trace.rules import rules_met
+from podwire.lens.trace.rules import rules_met, translated_to
 from podwire.lens.trace.values import Captured, Cause, Outcome, RuleMet, Sighting, Trace
 from podwire.model.errors import InvalidInputError
 
@@ -74,14 +75,19 @@ def trace(snapshot: Snapshot, request: Request) -> tuple[Trace, tuple[Captured, 
         recording.unseen += [f"{one} is gone" for one in gone]
         near = {*_next_hops(snapshot, ids), request.target.address}
         seen = sightings(recording.frames, flow, near)
-        rules = tuple(
-            met
-            for one in snapshot.spaces
-            if one.id in places
-            for met in rules_met(one, places[one.id], recording.events.get(one.id, ()), flow)
-        )
+        rules = tuple(_rules(snapshot, places, recording, flow))
+        if goals := translated_to(rules) - near:  # who is asked for by ARP, maybe in vain
+            seen = sightings(recording.frames, flow, near | goals)
     made = _made(snapshot, request, seen, rules, recording, outcome)
     return replace(made, took=time.monotonic() - began), _own_frames(recording.frames, seen)
+
+
+def _rules(
+    snapshot: Snapshot, places: Mapping[str, NetNamespace], recording: Recording, flow: Flow
+) -> Iterator[RuleMet]:
+    for one in snapshot.spaces:
+        if one.id in places:
+            yield from rules_met(one, places[one.id], recording.events.get(one.id, ()), flow)
 
 
 def check(request: Request) -> None:
