@@ -78,6 +78,7 @@ class Patient:
 
     def __init__(self, lab: LabHarness) -> None:
         self.lab = lab
+        self.leaks = 0
         self.node, self.other = lab.nodes()
         pod = _nginx(lab)[self.node]
         self.pod, self.address = f"default/{pod['metadata']['name']}", pod["status"]["podIP"]
@@ -91,8 +92,10 @@ class Patient:
     def plant_ours(self) -> set[tuple[str, str]]:
         """What is broken of our own; the leak first, for each ADD mends its node."""
         links = self.run("ls /sys/class/net")
-        self.run("ip netns add leak && podwire cni add --netns /run/netns/leak --container-id leak")
-        self.run("ip netns del leak")
+        self.leaks += 1
+        leak = f"leak{self.leaks}"
+        self.run(f"ip netns add {leak} && podwire cni add --netns {leak} --container-id {leak}")
+        self.run(f"ip netns del {leak}")
         wait_for("its link is gone", lambda: self.run("ls /sys/class/net") == links)
         self.run(f"ip link set {self.link} nomaster")
         self.run(f"nsenter --net={self.netns} ip route del default")
@@ -103,7 +106,7 @@ class Patient:
         return {
             ("node-wiring", f"node {self.node}"),
             ("pod-wiring", f"pod {self.pod}"),
-            ("lease-leaked", "pod leak"),
+            ("lease-leaked", f"pod {leak}"),
         }
 
     def plant_foreign(self) -> set[tuple[str, str]]:
