@@ -2,9 +2,9 @@
 
     python -m bench.ui             # needs chromium (scripts/test-packages)
 
-Each of three things is done for some seconds: the picture is scrolled, a packet goes its way, and
-pods come and go on every node. A browser without a screen draws with the processor alone: what is
-printed beside the frames is how busy the machine was.
+Pods come and go on two of the nodes all the time. Meanwhile nothing else is done for some seconds,
+then the picture is scrolled, then a packet goes its way. A browser without a screen draws with the
+processor alone: what is printed beside the frames is how busy the machine was.
 """
 
 from __future__ import annotations
@@ -43,7 +43,10 @@ def serve() -> None:
     """The page of a lab where the last pods come and go."""
     from podwire.lens.ui.server import serve as until_ended
 
-    whole = [scenes.of(PODS, nodes=NODES), scenes.of(PODS - 2, nodes=NODES)]
+    whole = [
+        scenes.lab(*(scenes.Made(at, PODS - (2 * less if at < 2 else 0)) for at in range(NODES)))
+        for less in (0, 1)
+    ]
     turn = count()
 
     def take(clusters: Sequence[Cluster], nodes: Collection[str] | None) -> Snapshot:
@@ -86,9 +89,9 @@ def main() -> None:
             ready(page, server.stdout.readline().strip())
             print(f"first picture of {NODES} x {PODS} pods: {time.monotonic() - begun:.2f} s")
             measure(page, "pods come and go")
-            measure(page, "scrolled meanwhile", scroll=True)
+            measure(page, "scrolled", scroll=True)
             path(page)
-            measure(page, "a packet on its way")
+            measure(page, "a packet goes its way")
     finally:
         server.terminate()
         server.wait()

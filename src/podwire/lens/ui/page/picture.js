@@ -5,6 +5,7 @@ import { still } from "./dom.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const MOVE = 380;
+const MOST = 40; // things that move at once; of more nobody could follow one, and each costs a layer
 const EASE = "cubic-bezier(.2,.7,.2,1)";
 
 const group = (name) => {
@@ -29,8 +30,8 @@ export class Picture {
     if (delta.fresh) this._clear();
     const focused = this._focused();
     const drawn = this._parse(delta.put);
-    const quiet = delta.fresh || still();
-    for (const id of delta.gone) this._vanish(id, quiet);
+    const quiet = delta.fresh || still() || this._moving(delta) > MOST;
+    for (const id of delta.gone) this._vanish(id, quiet || delta.gone.length > MOST);
     const born = [];
     delta.put.forEach((piece, at) => {
       if (this._put(piece, drawn[at], quiet)) born.push(piece);
@@ -102,13 +103,14 @@ export class Picture {
   _clear() {
     this.pieces.clear();
     this.root = { boxes: group("boxes"), lines: group("lines"), texts: group("texts") };
-    this.svg.replaceChildren(this.root.boxes, this.root.lines, this.root.texts);
+    const world = group("world"); // has the scale, and no viewBox: another height lays nothing out anew
+    world.append(this.root.boxes, this.root.lines, this.root.texts);
+    this.svg.replaceChildren(world);
   }
 
   _size({ width, height }) {
     this.width = width;
     this.height = height;
-    this.svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
   }
 
   /** All markup in one go. The server has escaped every text in it. */
@@ -189,6 +191,11 @@ export class Picture {
     it.el.setAttribute("class", "piece leaving");
     const fade = it.el.animate([{ opacity: 1 }, { opacity: 0 }], { duration: MOVE, fill: "forwards" });
     fade.onfinish = fade.oncancel = () => it.el.remove();
+  }
+
+  _moving(delta) {
+    const moves = (one, had) => had && (had.piece.x !== one.x || had.piece.y !== one.y);
+    return delta.put.filter((one) => moves(one, this.pieces.get(one.id))).length;
   }
 
   _focused() {

@@ -72,8 +72,8 @@ export class Stage {
       this.sheet.style[name] = `${value}px`;
       this.picture.svg.setAttribute(name, value);
     }
-    this.sheet.style.setProperty("--scale", scale);
     if (!from) return;
+    this.sheet.style.setProperty("--scale", scale);
     const by = scale / old;
     e.scrollLeft = (from.x + this.room / 2) * by - this.room / 2;
     e.scrollTop = from.y < 4 ? 0 : (from.y + from.high / 2) * by - from.high / 2;
