@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+import tarfile
 from ipaddress import ip_address, ip_network
+from pathlib import Path
 
 import pytest
 
+from podwire.lens import codec
 from tests.e2e.harness import LabHarness, run, wait_for
 
 SUBNET = ip_network("10.220.2.0/24")
@@ -194,3 +197,51 @@ def test_crictl_and_ctr_answer_on_the_node(lab: LabHarness, node: str, nginx_pod
         lab.on_node(node, f"crictl exec {container} cat /etc/hostname").strip().startswith("nginx-")
     )
     assert '"pid"' in lab.on_node(node, f"crictl inspect {container}")
+
+
+def test_a_snapshot_has_a_space_for_every_pod_and_a_node_for_every_nic(
+    lab: LabHarness, tmp_path: Path
+) -> None:
+    lab.podwire("snapshot", "-o", str(tmp_path / "now.json"))
+    seen = codec.load(tmp_path / "now.json")
+    (cluster,) = seen.clusters
+    assert (cluster.asked, cluster.why_not) == (True, "")
+    theirs = {
+        f"{one['metadata']['namespace']}/{one['metadata']['name']}"
+        for one in lab.get("pods", "-A")["items"]
+    }
+    assert {one.key for one in cluster.pods} == theirs
+    wired = [one for one in cluster.pods if not one.host_network and one.phase == "Running"]
+    for pod in wired:
+        space = seen.space(pod.space)
+        assert space is not None, f"{pod.key} has no space"
+        assert pod.address in [one.cidr.partition("/")[0] for one in space.addresses]
+        node = seen.node(pod.node)
+        assert node is not None
+        assert space.id in node.pods
+    nodes = lab.nodes()
+    assert [one.name for one in seen.nodes] == nodes
+    plugged = [one for each in seen.vnets for one in each.nics]
+    assert sorted(one.node for one in plugged if one.node) == sorted(nodes)
+    others = {one.nic.name.partition(" ")[0] for one in plugged if not one.node}
+    assert others == {"platform", "control-plane"}
+    assert [dict(one.unread) for one in seen.spaces if one.unread] == []
+
+
+def test_a_support_bundle_has_logs_and_snapshot_and_no_key_of_the_cluster(
+    lab: LabHarness, tmp_path: Path
+) -> None:
+    path = tmp_path / "bundle.tar.gz"
+    lab.podwire("support-bundle", "--out", str(path))
+    assert [one.name for one in codec.load(path).nodes] == lab.nodes()
+    with tarfile.open(path) as tar:
+        read = {one.name: tar.extractfile(one) for one in tar}
+        texts = {name.partition("/")[2]: file.read() for name, file in read.items() if file}
+    for node in lab.nodes():
+        assert b"ADD command completed" in texts[f"logs/lab/{node}/azure-vnet.log"]
+        assert b"10.220.2." in texts[f"reports/nodes/{node}/ipam.txt"]
+    assert all(name.encode() in texts["MANIFEST"] for name in texts if name != "MANIFEST")
+    kubeconfig = Path(lab.env["KUBECONFIG"]).read_text()
+    keys = re.findall(r"(?:client-key-data|token): (\S+)", kubeconfig)
+    assert keys
+    assert not [name for name, text in texts.items() for key in keys if key.encode() in text]
