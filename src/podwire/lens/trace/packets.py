@@ -66,7 +66,7 @@ def parse(frame: bytes) -> Packet | None:
         if ethertype == _ARP:
             return _arp(frame[14:], smac, dmac)
         return parse_ip(frame[14:], smac, dmac) if ethertype == _IPV4 else None
-    except (struct.error, IndexError):
+    except (struct.error, IndexError, OSError):  # OSError: an address that is cut
         return None
 
 
