@@ -41,6 +41,7 @@ bench: $(STAMP)
 	$(BIN)/python bench/up.py
 	$(BIN)/python -m bench.cni
 	$(BIN)/python -m bench.arm
+	$(BIN)/python -m bench.az
 
 clean:
 	rm -rf $(VENV) $(VENV)-az build dist
