@@ -45,6 +45,7 @@ bench: $(STAMP)
 	$(BIN)/python -m bench.explain
 	$(BIN)/python -m bench.ui
 	$(BIN)/python -m bench.doctor
+	$(BIN)/python -m bench.az
 
 clean:
 	rm -rf $(VENV) $(VENV)-az build dist

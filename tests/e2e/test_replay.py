@@ -34,8 +34,11 @@ def bundle(lab: LabHarness, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def pods(lab: LabHarness) -> list[str]:
-    shown = json.loads(lab.podwire("ipam", "show", "--node", lab.nodes()[0], "-o", "json"))
-    return [one["pod"] for one in shown["addresses"] if one["state"] == "attached"]
+    """NAMESPACE/NAME of each that runs with an address of its own."""
+    items = lab.get("pods", "-A", "--field-selector=status.phase=Running")["items"]
+    metas = [one["metadata"] for one in items if not one["spec"].get("hostNetwork")]
+    assert metas
+    return [f"{one['namespace']}/{one['name']}" for one in metas]
 
 
 def test_each_line_is_explained_and_each_command_runs(lab: LabHarness) -> None:
