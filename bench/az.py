@@ -162,7 +162,7 @@ def report(median: dict[str, float]) -> None:
         ("  podwire plan, the command", median["plan command"], ""),
     ]
     for what, value, goal in rows:
-        table.add_row(what, f"{value:.3f}" if value < 0.1 else f"{value:.1f}", goal)
+        table.add_row(what, f"{value:.1f}" if abs(value) >= 0.1 else f"{value:.4f}", goal)
     console.print(table)
 
 

@@ -26,18 +26,23 @@ class Adoption:
     def look(self) -> None:
         desk = self._desk
         have = desk.lab.clusters()
-        stored = (
-            row.body["properties"]["nodeResourceGroup"] for row in desk.store.of_kind(CLUSTERS)
-        )
-        own = {one.lower() for one in (*desk.renderer.node_groups(), *stored)}
-        for key, vnet in desk.lab.vnets().items():
-            if f"vnet {key}" not in self._seen and vnet.resource_group.lower() not in own:
-                self._vnet(vnet)
-                self._seen.add(f"vnet {key}")
+        vnets = desk.lab.vnets().items()
+        if fresh := {key: vnet for key, vnet in vnets if f"vnet {key}" not in self._seen}:
+            own = self._node_groups()
+            for key, vnet in fresh.items():
+                if vnet.resource_group.lower() not in own:
+                    self._vnet(vnet)
+                    self._seen.add(f"vnet {key}")
         for key, facts in have.items():
             if key not in self._seen:
                 self._cluster(facts.spec)
                 self._seen.add(key)
+
+    def _node_groups(self) -> set[str]:
+        """Also of clusters that the lab is only about to have: a VNet of their own comes first."""
+        stored = self._desk.store.of_kind(CLUSTERS)
+        wanted = (row.body["properties"]["nodeResourceGroup"] for row in stored)
+        return {one.lower() for one in (*self._desk.renderer.node_groups(), *wanted)}
 
     def _vnet(self, vnet: VNet) -> None:
         path = self._id(vnet.resource_group, VNETS, vnet.name)
