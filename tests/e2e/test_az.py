@@ -316,7 +316,7 @@ def test_a_killed_daemon_goes_on_with_what_it_was_asked(shell: Shell) -> None:
     az = (
         "az aks create -g NetworkLab -n third --network-plugin azure -c 1 --vnet-subnet-id $(az "
         "network vnet show -g NetworkLab -n aksvnet -o tsv "
-        "--query \"subnets[?name=='services'].id\") --max-pods 30"
+        "--query \"subnets[?name=='services'].id\") --max-pods 30 --node-resource-group Machines"
     )
     shell.run(f"{az} --no-wait")
     pid = int(Path(f"/run/podwire/{shell.lab.name}/lock").read_text())
@@ -330,6 +330,9 @@ def test_a_killed_daemon_goes_on_with_what_it_was_asked(shell: Shell) -> None:
         return [one["provisioningState"] for one in found] == ["Succeeded"] * 3
 
     wait_for("all three clusters", states, 180)
+    sets = shell.az("vmss list -g Machines")
+    assert isinstance(sets, list)
+    assert [one["sku"]["capacity"] for one in sets] == [1]
 
 
 def test_a_group_takes_all_of_it_along(shell: Shell) -> None:

@@ -102,10 +102,18 @@ async def label_node(
 
 
 async def forget_nodes(client: ApiClient, *, keep: Collection[str]) -> None:
-    """Delete the Node objects of machines that shall not be any more."""
+    """Delete the Node objects of machines that shall not be any more, and the pods that were there.
+
+    Nobody drained them; Kubernetes' own garbage collector would wait 40 s, and what replaces the
+    pods with it, the cluster's DNS for one.
+    """
     for one in (await client.get("/api/v1/nodes"))["items"]:
         if one["metadata"]["name"] not in keep:
             await client.delete(_node(one["metadata"]["name"]))
+    for pod in (await client.get("/api/v1/pods"))["items"]:
+        if pod["spec"].get("nodeName", "") not in ("", *keep):
+            where = f"/api/v1/namespaces/{pod['metadata']['namespace']}/pods"
+            await client.delete(f"{where}/{pod['metadata']['name']}?gracePeriodSeconds=0")
 
 
 async def wait_node_ready(client: ApiClient, name: str, *, timeout: float = 60.0) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from podwire.arm.store import Body
+from podwire.model import ip_modes
 from podwire.model.cluster import KUBENET
 from podwire.model.node_pool import DEFAULT_VM_SIZE, Pool, Surge
 
@@ -25,8 +26,6 @@ _DEFAULTS: Body = {
     "upgradeSettings": {"maxSurge": "1"},
     "provisioningState": "Succeeded",
 }
-DEFAULT_MAX_PODS = {KUBENET: 110}
-"""Of each plugin; 30 of the others."""
 
 
 def profile_of(
@@ -36,9 +35,10 @@ def profile_of(
 
     plugin, version, subnet: the cluster's; first: of its pools, which is a System one.
     """
+    mode = ip_modes.KUBENET if plugin.lower() == KUBENET else ip_modes.NODE_SUBNET
     defaults = {
         **_DEFAULTS,
-        "maxPods": DEFAULT_MAX_PODS.get(plugin.lower(), 30),
+        "maxPods": mode.default_max_pods,
         "mode": "System" if first else "User",
         "vnetSubnetID": subnet,
         "orchestratorVersion": version,
