@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import socket
 import struct
+import time
 from array import array
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 from podwire.kernel.netns import NetNamespace
@@ -83,6 +85,26 @@ class Capture:
 
     def close(self) -> None:
         self._socket.close()
+
+
+def await_stamps(seconds: float = 0.5) -> None:
+    """Wait until frames are stamped as they pass, at most so long. To be called with a Capture.
+
+    The kernel begins with it a while after the first one asked; until then a frame gets the time at
+    which it is read, and frames of several sockets the order in which those are. A datagram to
+    oneself tells. Source: net/core/dev.c (netstamp_work), net/socket.c (__sock_recv_timestamp).
+    """
+    end = time.monotonic() + seconds
+    with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as own:
+        own.setsockopt(socket.SOL_SOCKET, _TIMESTAMPNS, 1)
+        own.settimeout(seconds)
+        own.bind(("127.0.0.1", 0))
+        while time.monotonic() < end:
+            own.sendto(b"", own.getsockname())
+            before = time.time_ns()
+            if _stamp(own.recvmsg(1, 64)[1]) < before:
+                return
+            time.sleep(0.001)
 
 
 def _stamp(more: Iterable[tuple[int, int, bytes]]) -> int:

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
-from podwire.kernel.capture import Capture, Instruction
+from podwire.kernel.capture import Capture, Instruction, await_stamps
 from podwire.kernel.dropcounters import read_counters
 from podwire.kernel.netns import NetNamespace
 from podwire.kernel.nftrace import Event, Match, Tracer
@@ -58,6 +58,7 @@ class Recorder:
         except KernelError:
             self._stack.close()
             raise
+        await_stamps()
         self._began = time.time_ns()
         return self
 
