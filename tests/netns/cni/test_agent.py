@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -52,6 +53,12 @@ def test_the_gauges_tell_what_is_free_cooling_held_and_leaked(node: Node) -> Non
     }
 
 
+def all_stopped(pid: int) -> bool:
+    """Whether no thread runs any more: proc_pid_stat(5), the state."""
+    stats = (one.read_text() for one in Path(f"/proc/{pid}/task").glob("*/stat"))
+    return all(one.rpartition(")")[2].split()[0] == "T" for one in stats)
+
+
 def test_the_agent_answers_and_its_absence_or_hang_fails_no_call(
     node: Node, agent: subprocess.Popen[bytes]
 ) -> None:
@@ -59,6 +66,7 @@ def test_the_agent_answers_and_its_absence_or_hang_fails_no_call(
     assert node.call("ADD", first).status == 0
     assert f"[{agent.pid}]" in node.log
     agent.send_signal(signal.SIGSTOP)
+    until(lambda: all_stopped(agent.pid), "a thread of the agent goes on")
     assert node.call("ADD", second).status == 0
     agent.send_signal(signal.SIGCONT)
     agent.kill()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,12 +17,14 @@ from podwire.cni.agent.frame import Call
 from podwire.cni.agent.main import run
 from podwire.cni.agent.work import Work
 
-from ..cni.node import Node, until
+from ..cni.node import WAIT, Node, until
 from ..cni.resident import inode, socket_of
 from .doors import Doors
 
 ANSWERED = "answered"
 """Among what an agent tells: a call has its answer. What comes later is work beside it."""
+_QUIET = 2.0
+"""Seconds without a moment after which the work beside is done."""
 
 
 @dataclass
@@ -45,6 +48,20 @@ class Doomed:
     def ended(self) -> None:
         """With all its threads: until then one of them may pass for a call that goes on."""
         self._wait(os.WEXITED)
+
+    def reaches(self, at: int) -> bool:
+        """Whether it dies at this moment. False when its work is done before, with fewer moments:
+        how often a call looks whether the kernel has done its part differs from call to call."""
+        look, before, since = os.WEXITED | os.WNOHANG | os.WNOWAIT, -1, time.monotonic()
+        while os.waitid(os.P_PID, self.pid, look) is None:
+            count, now = len(self.lines), time.monotonic()
+            if count != before:
+                before, since = count, now
+            elif ANSWERED in self.lines and len(self.moments) < at and now - since > _QUIET:
+                return False
+            assert now - since < WAIT, "the agent goes on"
+            time.sleep(0.002)
+        return True
 
     def _wait(self, change: int) -> None:
         look = change | os.WNOHANG | os.WNOWAIT

@@ -50,8 +50,8 @@ def test_agent_killed_at_every_moment(shared_node: Node, verb: str) -> None:
                 assert node.call("ADD", beside).status == 0
                 with no_plugin(node, then != AFTER[0]):
                     answer = node.call(verb, doomed)
-                agent.ended()
-                follow(node, then, verb, agent, answer)
+                if agent.reaches(at):
+                    follow(node, then, verb, agent, answer)
             assert call(node, "ADD", other).status == 0
             for pod in (beside, other):
                 usable(node, pod)
