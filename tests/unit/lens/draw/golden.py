@@ -58,8 +58,13 @@ def images() -> dict[str, str]:
         "services": draw.scene(lab, "services"),
         "vnet": draw.scene(lab, "vnet"),
         "modes": compare([(name, saved(name)) for name in NAMES], PIXELS),
+        **{f"bridge-{name}": _beside_bridge(name) for name in MODES[1:]},
     }
     return {f"{name}.svg": svg.render(scene, "auto") for name, scene in scenes_.items()}
+
+
+def _beside_bridge(name: str) -> Scene:
+    return compare([(one, saved(one)) for one in ("bridge", name)], PIXELS)
 
 
 if __name__ == "__main__":
