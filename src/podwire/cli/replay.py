@@ -10,6 +10,7 @@ import click
 from podwire.cli.output import output_option, print_json
 from podwire.cli.plugin_log import plugin_log
 from podwire.cli.snapshots import Source, snapshot_options, take
+from podwire.lens.commands import on_node
 from podwire.lens.replay import Birth, Step, birth, find
 
 _PAUSE = 1.5
@@ -42,11 +43,10 @@ def replay(source: Source, pod: str, step: bool, speed: float, output: str) -> N
     if output == "json":
         print_json(asdict(told))
         return
-    _play(told, snapshot.lab != "", step=step, pause=_PAUSE / speed)
+    _play(told, on_node(snapshot.lab, node.name), step=step, pause=_PAUSE / speed)
 
 
-def _play(told: Birth, in_lab: bool, *, step: bool, pause: float) -> None:
-    prefix = f"podwire node exec {told.node} -- " if in_lab else ""
+def _play(told: Birth, prefix: str, *, step: bool, pause: float) -> None:
     click.echo(f"{told.pod} on {told.node}, container {told.container_id[:12]}\n")
     for number, one in enumerate(told.steps, start=1):
         _show(one, f"{number}/{len(told.steps)}", prefix)

@@ -8,7 +8,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
+from podwire.lens.nfttext import expression
 from podwire.lens.snapshot import (
+    DEFAULT,
+    LOCAL,
+    MAIN,
     Address,
     Connection,
     FdbEntry,
@@ -21,7 +25,7 @@ from podwire.lens.snapshot import (
     Space,
 )
 
-_TABLES = {253: "default", 254: "main", 255: "local"}
+_TABLES = {DEFAULT: "default", MAIN: "main", LOCAL: "local"}
 _PROTOCOLS = {2: "kernel", 3: "boot", 4: "static"}
 
 
@@ -47,7 +51,7 @@ def ip_route(one: Route) -> str:
     words = [] if one.kind == "unicast" else [one.kind]
     words.append("default" if one.dst in ("0.0.0.0/0", "::/0") else one.dst)
     words += ["via", one.via] * bool(one.via) + ["dev", one.link] * bool(one.link)
-    if one.table != 254:
+    if one.table != MAIN:
         words += ["table", _TABLES.get(one.table, str(one.table))]
     if one.protocol in _PROTOCOLS:
         words += ["proto", _PROTOCOLS[one.protocol]]
@@ -129,17 +133,6 @@ def _elements(kind: str, found: Mapping[str, Any], words: Collection[str]) -> It
 
 
 def _element(one: Any) -> str:
-    """Source: libnftables-json(5), set elements and expressions."""
-    if isinstance(one, list):
-        return " : ".join(_element(part) for part in one)
-    if not isinstance(one, dict):
-        return str(one)
-    if "elem" in one:
-        return _element(one["elem"].get("val"))
-    if "concat" in one:
-        return " . ".join(_element(part) for part in one["concat"])
-    if "prefix" in one:
-        return f"{_element(one['prefix'].get('addr'))}/{one['prefix'].get('len')}"
-    if "range" in one:
-        return "-".join(_element(part) for part in one["range"])
-    return " ".join(str(part) for part in one)
+    """A map's is a pair. Source: libnftables-json(5)."""
+    parts = one if isinstance(one, list) else [one]
+    return " : ".join(expression(part) for part in parts)

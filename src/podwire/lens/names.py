@@ -109,10 +109,10 @@ def at_address(snapshot: Snapshot, address: str) -> Thing:
             if address == service.cluster_ip or address in service.external:
                 return Thing("service", service.key, address)
     for node in snapshot.nodes:
-        if address in _addresses(snapshot, node.space):
+        if address in addresses(snapshot, node.space):
             return Thing("node", node.name, address, node.space, node.name)
     for space in snapshot.spaces:
-        if space.kind == "pod" and address in _addresses(snapshot, space.id):
+        if space.kind == "pod" and address in addresses(snapshot, space.id):
             return Thing("pod", space.id.removeprefix("pod/"), address, space.id)
     return Thing("address", address, address)
 
@@ -141,9 +141,10 @@ def _is_address(word: str) -> bool:
     return True
 
 
-def _addresses(snapshot: Snapshot, space_id: str) -> list[str]:
+def addresses(snapshot: Snapshot, space_id: str) -> list[str]:
+    """Those of a namespace's links, [] when the snapshot has no such."""
     space = snapshot.space(space_id)
-    return [one.cidr.partition("/")[0] for one in space.addresses] if space else []
+    return [one.ip for one in space.addresses] if space else []
 
 
 def _pods(snapshot: Snapshot, word: str) -> Iterator[Thing]:
@@ -157,9 +158,7 @@ def _pods(snapshot: Snapshot, word: str) -> Iterator[Thing]:
     for space in snapshot.spaces:
         name = space.id.removeprefix("pod/")
         if space.kind == "pod" and space.id not in known and word in (name, name.split("/")[-1]):
-            address = next(
-                (one.cidr.partition("/")[0] for one in space.addresses if one.scope == "global"), ""
-            )
+            address = next((one.ip for one in space.addresses if one.scope == "global"), "")
             yield Thing("pod", name, address, space.id, owners.get(space.id, ""))
 
 
@@ -177,7 +176,7 @@ def _node_address(snapshot: Snapshot, node: Node) -> str:
                 return one.address
     space = snapshot.space(node.space)
     found = (one for one in (space.addresses if space else ()) if one.scope == "global")
-    return next((one.cidr.partition("/")[0] for one in found if ":" not in one.cidr), "")
+    return next((one.ip for one in found if ":" not in one.cidr), "")
 
 
 def _services(snapshot: Snapshot, word: str) -> Iterator[Thing]:

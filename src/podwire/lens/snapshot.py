@@ -20,6 +20,8 @@ from podwire.model.vnet import Nic, VNet
 
 VERSION = 1
 """Of the JSON form; one that is read must have this number."""
+DEFAULT, MAIN, LOCAL = 253, 254, 255
+"""Numbers of routing tables (linux/rtnetlink.h)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,11 @@ class Address:
     cidr: str
     scope: str = "global"
 
+    @property
+    def ip(self) -> str:
+        """Without the prefix length."""
+        return self.cidr.partition("/")[0]
+
 
 @dataclass(frozen=True, slots=True)
 class Route:
@@ -70,7 +77,7 @@ class Route:
     dst: str
     link: str = ""
     via: str = ""
-    table: int = 254
+    table: int = MAIN
     kind: str = "unicast"
     onlink: bool = False
     metric: int = 0

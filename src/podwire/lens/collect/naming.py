@@ -36,7 +36,7 @@ def _named(space: Space, seen: NodeSeen, pods: Mapping[tuple[str, str], Pod]) ->
     if space.id not in seen.nameless:
         return space
     for address in space.addresses:
-        found = pods.get((seen.node.name, address.cidr.partition("/")[0]))
+        found = pods.get((seen.node.name, address.ip))
         if found is not None:
             return replace(space, id=f"pod/{found.key}")
     return replace(space, kind="other")
@@ -59,7 +59,7 @@ def with_spaces(cluster: Cluster, nodes: Sequence[Node], spaces: Iterable[Space]
     mine = {pod for one in nodes if one.cluster == cluster.name for pod in one.pods}
     known = {one.id: one for one in spaces if one.id in mine}
     by_address = {
-        address.cidr.partition("/")[0]: id
+        address.ip: id
         for id, space in known.items()  # noqa: A001  what it is called everywhere
         for address in space.addresses
         if address.scope == "global"

@@ -85,7 +85,7 @@ def _nets(node: Node, snapshot: Snapshot) -> list[str]:
 def _addresses(space: Space, nets: list[str]) -> Iterator[tuple[str, str]]:
     known = [ip_network(one, strict=False) for one in nets]
     for one in space.addresses:
-        address = one.cidr.partition("/")[0]
+        address = one.ip
         if one.scope == "global" and any(ip_address(address) in net for net in known):
             yield address, one.link
 

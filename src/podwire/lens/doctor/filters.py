@@ -8,7 +8,6 @@ fill: what they drop is wanted.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import ip_network
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 from podwire.lens.doctor.catalog import found
 from podwire.lens.doctor.seen import nft_objects
 from podwire.lens.doctor.values import Finding
+from podwire.lens.iptrule import Rule, parse
 from podwire.lens.snapshot import IptablesChain, IptablesTable, Space
 from podwire.model.bridge_mode import TABLE_FAMILY, TABLE_NAME
 
@@ -86,14 +86,15 @@ def _reached(chains: Mapping[str, IptablesChain]) -> Iterator[tuple[IptablesChai
                 continue
             seen.add(name)
             yield chains[name], named
-            targets = (_words(rule.text).get("-j", "") for rule in chains[name].rules)
+            targets = (_jump(parse(rule.text)) for rule in chains[name].rules)
             waiting += [one for one in targets if one in chains]
 
 
 def _kills(text: str, space: Space, pods: tuple[str, ...], named: bool) -> bool:
-    words = _words(text)
-    if words.get("-j") not in _KILLERS or "INVALID" in text:
+    rule = parse(text)
+    if _jump(rule) not in _KILLERS or "INVALID" in text:
         return False
+    words = _named(rule)
     ours = [words[one] for one in ("-s", "-d") if one in words]
     if ours and not any(overlaps(one, pods) for one in ours):
         return False
@@ -107,9 +108,10 @@ def _kills(text: str, space: Space, pods: tuple[str, ...], named: bool) -> bool:
 
 def _lets(forward: IptablesChain, pods: tuple[str, ...]) -> bool:
     """Whether a rule accepts all that any pod sends or gets."""
-    rules = [_words(one.text) for one in forward.rules]
-    accepting = [one for one in rules if one.get("-j") == "ACCEPT" and "-p" not in one]
-    open_ones = (one for one in accepting if "-m" not in one)
+    rules = [parse(one.text) for one in forward.rules]
+    accepting = [one for one in rules if _jump(one) == "ACCEPT"]
+    plain = (_named(one) for one in accepting if not any(each.module for each in one.matches))
+    open_ones = (one for one in plain if "-p" not in one)
     return any(
         not {"-s", "-d"} & set(one)
         or any(overlaps(one[word], pods) for word in ("-s", "-d") if word in one)
@@ -117,17 +119,14 @@ def _lets(forward: IptablesChain, pods: tuple[str, ...]) -> bool:
     )
 
 
-def _words(text: str) -> dict[str, str]:
-    """Option -> its value, "" after a "!": what is negated names nobody in particular."""
-    words, found_, negated = shlex.split(text), dict[str, str](), False
-    for at, word in enumerate(words):
-        if word == "!":
-            negated = True
-        elif word.startswith("-"):
-            if not negated and at + 1 < len(words):
-                found_[word] = words[at + 1]
-            negated = False
-    return found_
+def _named(rule: Rule) -> dict[str, str]:
+    """Option -> its value; what is negated names nobody in particular."""
+    return {one.name: one.value for one in rule.matches if not one.inverted}
+
+
+def _jump(rule: Rule) -> str:
+    """The target of -j, "" for none."""
+    return "" if rule.goto else rule.target
 
 
 def _of_nft(space: Space, node: str, pods: tuple[str, ...]) -> Iterator[Finding]:

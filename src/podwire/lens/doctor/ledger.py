@@ -137,7 +137,7 @@ def _objects(snapshot: Snapshot, space: Space, bridge: str) -> PodObjects:
         elements={ip: mac for ip, mac in elements.items() if mac},
         loops=frozenset(one.partition(" . ")[0] for one in loops),
         routed=tuple(_routed(space, mine)),
-        own=frozenset(one.cidr.partition("/")[0] for one in space.addresses),
+        own=frozenset(one.ip for one in space.addresses),
         neighbours6={mac: ip for ip, mac in _permanent(space, bridge, six=True).items()},
     )
 

@@ -11,9 +11,8 @@ from collections.abc import Iterator
 from podwire.cni.modes import MODES
 from podwire.lens.doctor import remedies
 from podwire.lens.doctor.catalog import found
-from podwire.lens.doctor.seen import MAIN
 from podwire.lens.doctor.values import Finding
-from podwire.lens.snapshot import Link, Node, Snapshot, Space
+from podwire.lens.snapshot import MAIN, Link, Node, Snapshot, Space
 
 NEARLY = 0.9
 """Of what a table holds."""

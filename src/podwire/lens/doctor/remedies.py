@@ -5,8 +5,8 @@ from __future__ import annotations
 import shlex
 from dataclasses import replace
 
+from podwire.lens.commands import lab_option, on_node
 from podwire.lens.doctor.values import Finding
-from podwire.model.layout import DEFAULT_LAB
 
 CNI = "podwire cni"
 _NODES = ("sysctl", "ip", "iptables", "ip6tables", "iptables-legacy", "ip6tables-legacy", "nft",
@@ -37,15 +37,14 @@ def placed(finding: Finding, lab: str) -> Finding:
     option = f" --node {finding.node}"
     if not finding.node:
         return finding
-    named = f" --name {lab}" if lab not in ("", DEFAULT_LAB) else ""
     if command.endswith(option):
-        command = command.removesuffix(option) + (f"{named}{option}" if lab else "")
+        command = command.removesuffix(option) + (f"{lab_option(lab)}{option}" if lab else "")
     elif lab and (command.startswith(CNI) or command.partition(" ")[0] in _NODES):
-        command = _there(command, finding.node, named)
+        command = _there(command, finding.node, lab)
     return replace(finding, remedy=command)
 
 
-def _there(command: str, node: str, named: str) -> str:
+def _there(command: str, node: str, lab: str) -> str:
     if "&&" in command:
         command = f"sh -c {shlex.quote(command)}"
-    return f"podwire node exec{named} {node} -- {command}"
+    return on_node(lab, node) + command

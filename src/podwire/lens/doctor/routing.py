@@ -7,12 +7,10 @@ from ipaddress import ip_network
 
 from podwire.lens.doctor.catalog import found
 from podwire.lens.doctor.filters import overlaps
-from podwire.lens.doctor.seen import MAIN
 from podwire.lens.doctor.values import Finding
-from podwire.lens.snapshot import Node, PolicyRule, Route, Space
+from podwire.lens.snapshot import DEFAULT, LOCAL, MAIN, Node, PolicyRule, Route, Space
 
-_LOCAL, _DEFAULT = 255, 253
-_STANDARD = {0: _LOCAL, 32766: MAIN, 32767: _DEFAULT}
+_STANDARD = {0: LOCAL, 32766: MAIN, 32767: DEFAULT}
 _NOWHERE = ("blackhole", "unreachable", "prohibit")
 _POD_LINKS = "azv"
 
@@ -82,7 +80,7 @@ def _matters(rule: PolicyRule, space: Space) -> bool:
     if rule.action != "lookup":
         return rule.action in _NOWHERE
     routes = [one for one in space.routes if one.table == rule.table]
-    return rule.table not in (MAIN, _LOCAL, _DEFAULT) and any(one.kind != "throw" for one in routes)
+    return rule.table not in (MAIN, LOCAL, DEFAULT) and any(one.kind != "throw" for one in routes)
 
 
 def _shown(rule: PolicyRule) -> str:

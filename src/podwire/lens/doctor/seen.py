@@ -13,7 +13,8 @@ from ipaddress import ip_interface
 from typing import Any
 
 from podwire.kernel import nft
-from podwire.lens.snapshot import Link, Space
+from podwire.lens.nfttext import expression
+from podwire.lens.snapshot import MAIN, Link, Space
 from podwire.model.wiring import (
     Address,
     Bridge,
@@ -31,7 +32,6 @@ from podwire.model.wiring import (
 
 Places = Mapping[str, Space]
 """A wiring's place -> the space that it is."""
-MAIN = 254
 
 
 def seen(wanted: Wiring, places: Places) -> Wiring:
@@ -170,19 +170,8 @@ def _element(want: Element, places: Places) -> Element | None:
 def _member(raw: Any) -> tuple[str, str | None]:
     """A map's is a pair. Source: libnftables-json(5)."""
     if isinstance(raw, list | tuple):
-        return _text(raw[0]), _text(raw[1])
-    return _text(raw), None
-
-
-def _text(raw: Any) -> str:
-    if isinstance(raw, Mapping):
-        if "concat" in raw:
-            return " . ".join(_text(one) for one in raw["concat"])
-        if "elem" in raw:
-            return _text(raw["elem"]["val"])
-        if "prefix" in raw:
-            return f"{raw['prefix']['addr']}/{raw['prefix']['len']}"
-    return str(raw)
+        return expression(raw[0]), expression(raw[1])
+    return expression(raw), None
 
 
 _EYES: dict[type, tuple[str, Callable[[Any, Places], KernelObject | None]]] = {

@@ -32,7 +32,7 @@ def addresses(node: Node, snapshot: Snapshot) -> list[str]:
 
 
 def _global(space: Space) -> Iterator[str]:
-    return (one.cidr.partition("/")[0] for one in space.addresses if one.scope == "global")
+    return (one.ip for one in space.addresses if one.scope == "global")
 
 
 def _nets(node: Node, snapshot: Snapshot) -> Iterator[str]:

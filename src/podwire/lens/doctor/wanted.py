@@ -16,8 +16,8 @@ from podwire.cni import pods
 from podwire.cni.modes import DEFAULT_BRIDGE, MODES
 from podwire.cni.node import Node as WiredNode
 from podwire.ipam.lease import ATTACHED, Lease, Pool
-from podwire.lens.doctor.seen import MAIN, members
-from podwire.lens.snapshot import Link, Node, Snapshot, Space
+from podwire.lens.doctor.seen import members
+from podwire.lens.snapshot import MAIN, Link, Node, Snapshot, Space
 from podwire.model.bridge_mode import DEFAULT_ROUTE, TABLE_FAMILY, TABLE_NAME, Uplink
 from podwire.model.dual_stack import DEFAULT_ROUTE6
 from podwire.model.wiring import Wiring

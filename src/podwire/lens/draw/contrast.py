@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 
 from podwire.lens.draw.views import NodeView, Wire, default_route, masquerades
-from podwire.lens.snapshot import Route, Snapshot, Space
+from podwire.lens.snapshot import MAIN, Route, Snapshot, Space
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +129,7 @@ def _pod_subnet(side: Side, pod: Wire | None) -> Value:
 
 def _connected(route: Route) -> bool:
     wide = "/" in route.dst and not route.dst.endswith(("/32", "/0")) and ":" not in route.dst
-    return wide and not route.via and route.table == 254
+    return wide and not route.via and route.table == MAIN
 
 
 def _node_to_pod(side: Side, pod: Wire | None) -> Value:

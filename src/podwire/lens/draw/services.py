@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from podwire.lens.draw.kube_chains import Backend, Chains
 from podwire.lens.draw.metrics import Metrics, run
 from podwire.lens.draw.parts import Canvas, Frame, Label, Part, Stack, elbow, label
 from podwire.lens.draw.scene import Line, Scene, ident
+from podwire.lens.kube_chains import Backend, Chains
 from podwire.lens.snapshot import Cluster, Endpoint, Node, Service, ServicePort, Snapshot, Space
 from podwire.model.errors import InvalidInputError
 

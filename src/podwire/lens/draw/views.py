@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address, ip_interface
 
 from podwire.lens.snapshot import (
+    MAIN,
     Cluster,
     Container,
     KubeNode,
@@ -80,7 +81,7 @@ class NodeView:
         """The main table's own route to a pod's address."""
         wanted = {f"{address.partition('/')[0]}/32" for address in wire.addresses}
         return next(
-            (one for one in self.space.routes if one.dst in wanted and one.table == 254), None
+            (one for one in self.space.routes if one.dst in wanted and one.table == MAIN), None
         )
 
     @property
@@ -101,7 +102,7 @@ def masquerades(space: Space) -> bool:
 
 
 def default_route(space: Space) -> Route | None:
-    all_of_it = (one for one in space.routes if one.dst == "0.0.0.0/0" and one.table == 254)
+    all_of_it = (one for one in space.routes if one.dst == "0.0.0.0/0" and one.table == MAIN)
     return next(all_of_it, None)
 
 

@@ -10,8 +10,8 @@ from podwire.lens.explain.nftables import Ruleset
 from podwire.lens.explain.skb import Skb
 from podwire.lens.explain.trail import Trail
 from podwire.lens.explain.values import Culprit, Entry
-from podwire.lens.explain.world import MAIN, Stack, World
-from podwire.lens.snapshot import Link
+from podwire.lens.explain.world import Stack, World
+from podwire.lens.snapshot import MAIN, Link
 from podwire.model.bridge_mode import POD_MACS, TABLE_FAMILY, TABLE_NAME
 from podwire.model.transparent_mode import NEXT_HOP
 

@@ -13,9 +13,9 @@ from podwire.lens import names
 from podwire.lens.explain.attempt import Attempt, Question, attempt
 from podwire.lens.explain.dns import resolve
 from podwire.lens.explain.faults import culprit
-from podwire.lens.explain.iptables import Alternative
 from podwire.lens.explain.values import Branch, Culprit, Explanation
 from podwire.lens.explain.world import World
+from podwire.lens.kube_chains import Backend
 from podwire.lens.names import Target, Thing
 from podwire.lens.snapshot import Service, Snapshot
 from podwire.model.errors import InvalidInputError
@@ -61,45 +61,45 @@ def explain(
 
 
 def _backends(
-    world: World, question: Question, ways: tuple[Alternative, ...], first: Attempt
+    world: World, question: Question, ways: tuple[Backend, ...], first: Attempt
 ) -> Iterator[Attempt]:
     yield first
     for one in ways[1:MOST_BACKENDS]:
-        yield attempt(world, question, one.to)
+        yield attempt(world, question, one.target)
 
 
 def _chosen(
     world: World,
     backend: str,
     target: Target,
-    ways: tuple[Alternative, ...],
+    ways: tuple[Backend, ...],
     tried: list[Attempt],
 ) -> int:
     if backend:
         address = backend
         if ":" not in backend:
             found = names.thing(world.snapshot, backend).address
-            address = next((one.to for one in ways if one.to.startswith(f"{found}:")), backend)
+            address = next(
+                (one.target for one in ways if one.target.startswith(f"{found}:")), backend
+            )
         _refuse_backend(address, target, ways)
-        return min(next(n for n, one in enumerate(ways) if one.to == address), len(tried) - 1)
+        return min(next(n for n, one in enumerate(ways) if one.target == address), len(tried) - 1)
     failing = (n for n, one in enumerate(tried) if one.verdict != "delivered")
     return next(failing, 0)
 
 
-def _refuse_backend(backend: str, target: Target, ways: tuple[Alternative, ...]) -> None:
-    if backend and backend not in {one.to for one in ways}:
-        have = ", ".join(one.to for one in ways) or "none"
+def _refuse_backend(backend: str, target: Target, ways: tuple[Backend, ...]) -> None:
+    if backend and backend not in {one.target for one in ways}:
+        have = ", ".join(one.target for one in ways) or "none"
         raise InvalidInputError(f"{target} has no backend {backend}; it has: {have}")
 
 
-def _branch(
-    world: World, target: Target, way: Alternative, tried: Attempt, *, chosen: bool
-) -> Branch:
-    pod = world.pod_addresses.get(way.to.partition(":")[0])
+def _branch(world: World, target: Target, way: Backend, tried: Attempt, *, chosen: bool) -> Branch:
+    pod = world.pod_addresses.get(way.target.partition(":")[0])
     blamed = _stale(world, target, way, tried) if tried.culprit else None
     return Branch(
-        backend=way.to,
-        probability=round(way.probability, 4),
+        backend=way.target,
+        probability=round(way.chance, 4),
         rule=f"-A {way.chain} {way.rule}",
         pod=pod.key if pod else "",
         chosen=chosen,
@@ -108,12 +108,12 @@ def _branch(
     )
 
 
-def _stale(world: World, target: Target, way: Alternative, tried: Attempt) -> Culprit | None:
+def _stale(world: World, target: Target, way: Backend, tried: Attempt) -> Culprit | None:
     """When the rules lead to what the API server does not list, or whose pod is gone."""
     service = _service(world, target)
     if service is None or tried.culprit is None:
         return None
-    listed = [one for one in service.endpoints if f"{one.address}:{one.port}" == way.to]
+    listed = [one for one in service.endpoints if f"{one.address}:{one.port}" == way.target]
     known = {pod.key for one in world.snapshot.clusters for pod in one.pods}
     if any(one.ready and (not one.pod or one.pod in known) for one in listed):
         return None
@@ -121,14 +121,14 @@ def _stale(world: World, target: Target, way: Alternative, tried: Attempt) -> Cu
     stack = world.stack(space) or world.stack(tried.hops[0].space)
     assert stack is not None
     text = (
-        f"the rules of {stack.label} for service {service.key} lead to {way.to} (probability "
-        f"{way.probability:.2f}), which is no endpoint that lives: {tried.culprit.text}"
+        f"the rules of {stack.label} for service {service.key} lead to {way.target} (probability "
+        f"{way.chance:.2f}), which is no endpoint that lives: {tried.culprit.text}"
     )
     return culprit(
         *(world, "endpoint-stale", text, "iptables nat", stack),
         thing=f"service {service.key}",
         entry=next((one.entry for one in tried.hops if one.place == "iptables nat"), None),
-        show=f"iptables-save -t nat | grep {way.to}",
+        show=f"iptables-save -t nat | grep {way.target}",
         mend=f"iptables -t nat -D {way.chain} {way.rule}",
     )
 

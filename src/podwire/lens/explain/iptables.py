@@ -6,13 +6,14 @@ kubernetes 1.20 pkg/proxy/iptables/proxier.go (what the KUBE- chains are for).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from podwire.lens.explain.iptrules import NotUnderstoodError, Rule, certainly_other, matches, parse
+from podwire.lens.explain.iptrules import NotUnderstoodError, certainly_other, matches
 from podwire.lens.explain.skb import Skb
 from podwire.lens.explain.world import Stack
+from podwire.lens.iptrule import Rule, parse
+from podwire.lens.kube_chains import Backend, Chains
 from podwire.lens.snapshot import IptablesChain
 
 ACCEPT, DROP, REJECT = "accept", "drop", "reject"
@@ -28,8 +29,6 @@ _GOES_ON = {
     "DSCP",
     "CLASSIFY",
 }
-_PROBABILITY = re.compile(r"--probability ([\d.]+)")
-_TO = re.compile(r"-j DNAT .*--to-destination (\S+)")
 _DEEPEST = 32
 
 
@@ -42,25 +41,15 @@ class Nat:
     to: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Alternative:
-    """One way out of a chain that chooses at random. rule: its text; to: the DNAT behind it."""
-
-    chain: str
-    rule: str
-    to: str
-    probability: float
-
-
 @dataclass(slots=True)
 class Choice:
     """Which backend random rules lead to. wanted: address:port, "" for the first.
 
-    seen: the alternatives of the chain where a choice was made, filled while walking.
+    seen: the backends of the chain where a choice was made, filled while walking.
     """
 
     wanted: str = ""
-    seen: tuple[Alternative, ...] = ()
+    seen: tuple[Backend, ...] = ()
 
 
 @dataclass(slots=True)
@@ -133,21 +122,26 @@ class Run:
         return "--probability" not in rule.text or self._choose(chain, rule)
 
     def _choose(self, chain: IptablesChain, rule: Rule) -> bool:
-        ways = alternatives(self._chains, chain)
+        ways = self._ways(chain)
         if not ways:
             self._out.notes.append(f"by chance: -A {chain.name} {rule.text}")
             return True
         self._choice.seen = ways
         mine = next((one for one in ways if one.rule == rule.text), None)
         wanted = self._choice.wanted
-        if wanted not in {one.to for one in ways}:
+        if wanted not in {one.target for one in ways}:
             return True
-        return mine is not None and mine.to == wanted
+        return mine is not None and mine.target == wanted
+
+    def _ways(self, chain: IptablesChain) -> tuple[Backend, ...]:
+        """The backends that a chain chooses among."""
+        found = Chains(self._chains).backends(chain.name)
+        return tuple(one for one in found if one.target)
 
     def _note(self, chain: IptablesChain, rule: Rule) -> None:
         self._out.trail.append(f"-A {chain.name} {rule.text}")
         if chain.name.startswith("KUBE-SVC-") and not self._choice.seen:
-            self._choice.seen = alternatives(self._chains, chain)
+            self._choice.seen = self._ways(chain)
 
     def _decided(self, chain: IptablesChain, rule: Rule, depth: int) -> bool:
         target = rule.target
@@ -206,31 +200,3 @@ def _nat(rule: Rule) -> Nat | None:
         return None
     kind, name = options[rule.target]
     return Nat(kind, rule.options.get(name, ""))
-
-
-def alternatives(
-    chains: Mapping[str, IptablesChain], chain: IptablesChain
-) -> tuple[Alternative, ...]:
-    """The DNATs that a chain leads to, each with its probability.
-
-    Each rule's own probability counts of what the rules before it left.
-    """
-    found: list[Alternative] = []
-    left = 1.0
-    for one in chain.rules:
-        to = _destination(chains, parse(one.text).target) if "-j KUBE-" in one.text else ""
-        if not to or "--rcheck" in one.text:
-            continue
-        chance = _PROBABILITY.search(one.text)
-        share = left * (float(chance[1]) if chance else 1.0)
-        found.append(Alternative(chain.name, one.text, to, share))
-        left -= share
-    return tuple(found)
-
-
-def _destination(chains: Mapping[str, IptablesChain], name: str) -> str:
-    chain = chains.get(name)
-    for one in chain.rules if chain else ():
-        if found := _TO.search(one.text):
-            return found[1]
-    return ""

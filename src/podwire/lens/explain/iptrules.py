@@ -1,4 +1,4 @@
-"""One iptables rule: its text as a value, and whether a packet matches it.
+"""Whether a packet matches a rule of iptables.
 
 What is not understood raises NotUnderstoodError: it is said, never guessed. Sources: iptables(8),
 iptables-extensions(8); the text is iptables-save's.
@@ -7,77 +7,18 @@ iptables-extensions(8); the text is iptables-save's.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from functools import lru_cache
+from collections.abc import Callable, Mapping
 
 from podwire.lens.explain.routing import within
 from podwire.lens.explain.skb import Skb
 from podwire.lens.explain.world import Stack
+from podwire.lens.iptrule import Option, Rule
 
-_WORD = re.compile(r'"((?:[^"\\]|\\.)*)"|(\S+)')
 _EXACT = re.compile(r"(?:^|[^!] )-d (\d+\.\d+\.\d+\.\d+)/32")
-_TARGET_OPTIONS = ("-j", "-g")
 
 
 class NotUnderstoodError(Exception):
     """A part of a rule that explain has no meaning for; its text is that part."""
-
-
-@dataclass(frozen=True, slots=True)
-class Option:
-    """--name value, or ! --name value. module: of the -m before it, "" for iptables' own."""
-
-    module: str
-    name: str
-    value: str
-    inverted: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """target: of -j or -g, "" for none; goto: of -g; options: the target's."""
-
-    text: str
-    matches: tuple[Option, ...]
-    target: str = ""
-    goto: bool = False
-    options: Mapping[str, str] = field(default_factory=dict)
-
-
-@lru_cache(maxsize=8192)
-def parse(text: str) -> Rule:
-    """From a rule's text without "-A CHAIN "."""
-    words = _words(text)
-    at = next((n for n, word in enumerate(words) if word in _TARGET_OPTIONS), len(words))
-    matches = tuple(_options(words[:at]))
-    if at == len(words):
-        return Rule(text, matches)
-    given = {one.name: one.value for one in _options(words[at + 2 :])}
-    return Rule(text, matches, words[at + 1], words[at] == "-g", given)
-
-
-def _words(text: str) -> list[str]:
-    return [quoted or plain for quoted, plain in _WORD.findall(text)]
-
-
-def _options(words: list[str]) -> Iterator[Option]:
-    module, inverted, at = "", False, 0
-    while at < len(words):
-        name, at = words[at], at + 1
-        if name == "!":
-            inverted = True
-            continue
-        values = []
-        while at < len(words) and not words[at].startswith("-") and words[at] != "!":
-            values.append(words[at])
-            at += 1
-        value = " ".join(values)
-        if name == "-m":
-            module = value
-        else:
-            yield Option(module, name, value, inverted)
-        inverted = False
 
 
 def certainly_other(text: str, destination: str) -> bool:

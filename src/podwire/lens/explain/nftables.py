@@ -14,10 +14,10 @@ from typing import Any
 from podwire.lens.explain.iptables import ACCEPT, DROP, REJECT, Nat
 from podwire.lens.explain.iptrules import NotUnderstoodError
 from podwire.lens.explain.nftexpr import AbsentError, Context, Sets, Value
-from podwire.lens.explain.nfttext import expression, rule_text
 from podwire.lens.explain.routing import within
 from podwire.lens.explain.skb import Skb
 from podwire.lens.explain.world import Stack
+from podwire.lens.nfttext import expression, rule_text
 
 _NOTHING = {"counter", "log", "limit", "comment", "quota", "set", "flow", "notrack", "last"}
 _RETURN = "return"

@@ -12,11 +12,10 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network
 
 from podwire.lens.explain.skb import Skb
-from podwire.lens.explain.world import LOCAL, MAIN, Stack
-from podwire.lens.snapshot import PolicyRule, Route
+from podwire.lens.explain.world import Stack
+from podwire.lens.snapshot import DEFAULT, LOCAL, MAIN, PolicyRule, Route
 
-DEFAULT_TABLE = 253
-_KERNELS_OWN = (PolicyRule(0, LOCAL), PolicyRule(32766, MAIN), PolicyRule(32767, DEFAULT_TABLE))
+_KERNELS_OWN = (PolicyRule(0, LOCAL), PolicyRule(32766, MAIN), PolicyRule(32767, DEFAULT))
 """The rules of a namespace that nobody has changed."""
 _FATAL = ("blackhole", "unreachable", "prohibit")
 
@@ -99,8 +98,8 @@ def source_of(stack: Stack, found: Found) -> str:
     if route.source:
         return route.source
     own = [one for one in stack.space.addresses if one.scope == "global" and ":" not in one.cidr]
-    first = [one.cidr.partition("/")[0] for one in own if one.link == route.link]
-    return next(iter([*first, *(one.cidr.partition("/")[0] for one in own)]), "")
+    first = [one.ip for one in own if one.link == route.link]
+    return next(iter([*first, *(one.ip for one in own)]), "")
 
 
 def route_text(route: Route) -> str:

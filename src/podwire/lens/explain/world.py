@@ -9,11 +9,11 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from ipaddress import IPv4Network
 
+from podwire.lens.commands import on_node
 from podwire.lens.snapshot import (
     IptablesChain,
     Link,
     Node,
-    Plugged,
     Pod,
     Route,
     Service,
@@ -21,9 +21,6 @@ from podwire.lens.snapshot import (
     Space,
     VirtualNetwork,
 )
-from podwire.model.layout import DEFAULT_LAB
-
-MAIN, LOCAL = 254, 255
 
 
 class Stack:
@@ -40,11 +37,7 @@ class Stack:
     @cached_property
     def local(self) -> Mapping[str, str]:
         """IPv4 address -> the link that has it."""
-        return {
-            one.cidr.partition("/")[0]: one.link
-            for one in self.space.addresses
-            if ":" not in one.cidr
-        }
+        return {one.ip: one.link for one in self.space.addresses if ":" not in one.cidr}
 
     @cached_property
     def tables(self) -> Mapping[int, tuple[tuple[IPv4Network, Route], ...]]:
@@ -140,7 +133,7 @@ class World:
         for space in self.snapshot.spaces:
             if space.kind in ("pod", "node", "plane", "other"):
                 for one in space.addresses:
-                    address = one.cidr.partition("/")[0]
+                    address = one.ip
                     if not address.startswith("127."):
                         found.setdefault(address, []).append(space.id)
         return {address: tuple(dict.fromkeys(ids)) for address, ids in found.items()}
@@ -173,14 +166,6 @@ class World:
     def vnet_of(self, space_id: str) -> VirtualNetwork | None:
         return next((one for one in self.snapshot.vnets if one.space == space_id), None)
 
-    def vnet_with(self, mac: str) -> tuple[VirtualNetwork, Plugged] | None:
-        """Whose fabric the NIC with this MAC is plugged into."""
-        for one in self.snapshot.vnets:
-            for plugged in one.nics:
-                if plugged.nic.mac == mac:
-                    return one, plugged
-        return None
-
     def far_ends(self, stack: Stack, bridge: str) -> Iterator[tuple[Link, Stack, Link]]:
         """Of a bridge's ports: (port, the stack at its other end, the link there)."""
         for port in stack.ports(bridge):
@@ -195,10 +180,8 @@ class World:
             command = f"nsenter --net={self._netns(stack)} {command}"
         elif stack.space.kind == "fabric":
             return f"{command}  # in the fabric's namespace"
-        if not self.snapshot.lab or stack.node is None:
-            return command
-        name = "" if self.snapshot.lab == DEFAULT_LAB else f"--name {self.snapshot.lab} "
-        return f"podwire node exec {name}{stack.node.name} -- {command}"
+        node = stack.node
+        return on_node(self.snapshot.lab, node.name) + command if node else command
 
     def _netns(self, stack: Stack) -> str:
         name = stack.id.removeprefix("pod/")

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from podwire.kernel.netns import NetNamespace
 from podwire.kernel.nfnetlink import NfNetlink
 from podwire.kernel.nftrace import Event
-from podwire.lens.explain.nfttext import rule_text
+from podwire.lens.nfttext import rule_text
 from podwire.lens.snapshot import Space
 from podwire.lens.trace.flow import Flow
 from podwire.lens.trace.packets import parse_ip

@@ -17,7 +17,7 @@ def link_at(snapshot: Snapshot, space: str, name: str) -> Link | None:
 
 
 def owns(space: Space, address: str) -> bool:
-    return any(one.cidr.partition("/")[0] == address for one in space.addresses)
+    return any(one.ip == address for one in space.addresses)
 
 
 def is_stray(snapshot: Snapshot, one: Sighting) -> bool:

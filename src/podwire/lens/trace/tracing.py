@@ -55,7 +55,8 @@ def trace(snapshot: Snapshot, request: Request) -> tuple[Trace, tuple[Captured, 
     check(request)
     began = time.monotonic()
     with ExitStack() as stack:
-        ids = involved(snapshot, request.source, request.target, _foreseen(snapshot, request))
+        foreseen = _explained(snapshot, request)
+        ids = involved(snapshot, request.source, request.target, _spaces_of(foreseen))
         places, gone = opened(snapshot, ids, stack)
         if request.source.space not in places:
             raise InvalidInputError(f"{request.source.name} is gone; trace something that runs")
@@ -78,7 +79,7 @@ def trace(snapshot: Snapshot, request: Request) -> tuple[Trace, tuple[Captured, 
         rules = tuple(_rules(snapshot, places, recording, flow))
         if goals := translated_to(rules) - near:  # who is asked for by ARP, maybe in vain
             seen = sightings(recording.frames, flow, near | goals)
-    made = _made(snapshot, request, seen, rules, recording, outcome)
+    made = _made(snapshot, request, foreseen, seen, rules, recording, outcome)
     return replace(made, took=time.monotonic() - began), _own_frames(recording.frames, seen)
 
 
@@ -152,6 +153,7 @@ def _watched(recorder: Recorder, request: Request) -> tuple[Flow, Outcome]:
 def _made(
     snapshot: Snapshot,
     request: Request,
+    foreseen: Explanation | None,
     seen: Sequence[Sighting],
     rules: tuple[RuleMet, ...],
     recording: Recording,
@@ -163,7 +165,7 @@ def _made(
     if found.state != "delivered":
         more = tuple(causes(snapshot, seen, found.last, rules, recording.counters, home))
     backend = _backend(seen)
-    explained = _explained(snapshot, request, backend)
+    explained = _of_backend(snapshot, request, backend) or foreseen
     told = [one for one in seen if outcome.state != "stalled" or one.packet.payload]
     return Trace(
         *(request.source, request.target, request.protocol, found.state, found.text),
@@ -179,22 +181,30 @@ def _made(
     )
 
 
-def _explained(snapshot: Snapshot, request: Request, backend: str) -> Explanation | None:
-    ask = {"protocol": request.protocol, "size": request.size}
+def _explained(snapshot: Snapshot, request: Request, backend: str = "") -> Explanation | None:
+    """None for what cannot be asked."""
     try:
-        if request.target.service and backend:
-            return explain(snapshot, request.source, request.target, backend=backend, **ask)  # type: ignore[arg-type]
-    except InvalidInputError:
-        pass  # a backend that its rules do not have: that is a difference of its own
-    try:
-        return explain(snapshot, request.source, request.target, **ask)  # type: ignore[arg-type]
+        return explain(
+            snapshot,
+            request.source,
+            request.target,
+            protocol=request.protocol,
+            size=request.size,
+            backend=backend,
+        )
     except InvalidInputError:
         return None
 
 
-def _foreseen(snapshot: Snapshot, request: Request) -> set[str]:
-    """The spaces through which explain leads the packet, as to where an address is translated."""
-    explained = _explained(snapshot, request, "")
+def _of_backend(snapshot: Snapshot, request: Request, backend: str) -> Explanation | None:
+    """The way to the backend that the packet came to. None when no service was asked, or its rules
+    do not have this one: that is a difference of its own."""
+    asked = request.target.service and backend
+    return _explained(snapshot, request, backend) if asked else None
+
+
+def _spaces_of(explained: Explanation | None) -> set[str]:
+    """Through which explain leads the packet, as to where an address is translated."""
     hops = (*explained.hops, *explained.reply) if explained else ()
     return {one.space for one in hops}
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
+from podwire.lens import names
 from podwire.lens.iptext import mentions
 from podwire.lens.logs import Call, Line
 from podwire.lens.snapshot import Snapshot
@@ -21,14 +22,14 @@ def told(snapshot: Snapshot, key: str, node_name: str, call: Call) -> dict[str, 
     node = lookup.node(snapshot, node_name)
     host, pod = node.space, f"pod {key}"
     inside = next((s for s in node.pods if (p := lookup.pod_in(snapshot, s)) and p.key == key), "")
-    addresses = _own_addresses(snapshot, host)
+    addresses = set(names.addresses(snapshot, host))
     found, entered = [], False
     for line in call.lines:
         entered = "Entering netns" in line.text or (entered and "Exiting netns" not in line.text)
-        names = list(dict.fromkeys(_named(snapshot, inside if entered else host, line)))
-        if entered or not names:
-            names += [pod] * (entered or _about(line, call, addresses))
-        found.append(names)
+        things = list(dict.fromkeys(_named(snapshot, inside if entered else host, line)))
+        if entered or not things:
+            things += [pod] * (entered or _about(line, call, addresses))
+        found.append(things)
     return {**asdict(call), "objects": found}
 
 
@@ -43,11 +44,6 @@ def _named(snapshot: Snapshot, space_id: str, line: Line) -> Iterator[str]:
 def _whole(text: str, name: str) -> bool:
     """eth0 is an ordinary word of other lines: only names that nothing else has."""
     return len(name) > 5 and mentions(text, name)
-
-
-def _own_addresses(snapshot: Snapshot, space_id: str) -> set[str]:
-    space = snapshot.space(space_id)
-    return {one.cidr.partition("/")[0] for one in space.addresses} if space else set()
 
 
 def _about(line: Line, call: Call, others: set[str]) -> bool:

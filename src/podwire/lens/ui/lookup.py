@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 
 from podwire.ipam.lease import Lease
+from podwire.lens.commands import on_node
 from podwire.lens.snapshot import (
     Cluster,
     KubeNode,
@@ -129,7 +130,7 @@ def enter(snapshot: Snapshot, where: Space) -> str:
     """What to write before a command so that it runs there."""
     kind, _, name = where.id.partition("/")
     if kind == "node" and snapshot.lab:
-        return f"podwire node exec {name} -- "
+        return on_node(snapshot.lab, name)
     if kind == "pod" and (found := pod_in(snapshot, where.id)) is not None:
         return f"kubectl exec -n {found.namespace} {found.name} -- "
     return "" if kind == "node" else f"nsenter --net={name} "

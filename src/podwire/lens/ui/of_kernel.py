@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from podwire.lens import iptext
-from podwire.lens.snapshot import Link, Snapshot, Space
+from podwire.lens.snapshot import LOCAL, Link, Snapshot, Space
 from podwire.lens.ui import lookup
 from podwire.lens.ui.sections import Details, Section, end_object, listing, stack
 
@@ -13,7 +13,7 @@ def tell_link(snapshot: Snapshot, rest: str) -> Details:
     space = lookup.space(snapshot, space_id)
     link = lookup.link(space, name)
     addresses = [one for one in space.addresses if one.link == name]
-    names = {name, link.mac, *(one.cidr.partition("/")[0] for one in addresses)}
+    names = {name, link.mac, *(one.ip for one in addresses)}
     enter = lookup.enter(snapshot, space)
     sections = (
         Section(
@@ -22,7 +22,11 @@ def tell_link(snapshot: Snapshot, rest: str) -> Details:
         listing("Addresses", map(iptext.ip_address, addresses), f"{enter}ip addr show dev {name}"),
         listing(
             "Routes",
-            (iptext.ip_route(one) for one in space.routes if one.link == name and one.table != 255),
+            (
+                iptext.ip_route(one)
+                for one in space.routes
+                if one.link == name and one.table != LOCAL
+            ),
             f"{enter}ip route show dev {name}",
         ),
         listing(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from podwire.lens import iptext
-from podwire.lens.snapshot import Container, Node, Pod, Service, Snapshot, Space
+from podwire.lens.snapshot import MAIN, Container, Node, Pod, Service, Snapshot, Space
 from podwire.lens.ui import lookup
 from podwire.lens.ui.sections import Details, Section, end_object, listing, mentioned, stack
 
@@ -54,7 +54,7 @@ def _inside(snapshot: Snapshot, space: Space) -> Iterator[Section]:
     yield listing("Inside: links", map(iptext.ip_link, links), f"{enter}ip link")
     mine = [one for one in space.addresses if one.link != "lo"]
     yield listing("Inside: addresses", map(iptext.ip_address, mine), f"{enter}ip addr")
-    routes = [one for one in space.routes if one.table == 254]
+    routes = [one for one in space.routes if one.table == MAIN]
     yield listing("Inside: routes", map(iptext.ip_route, routes), f"{enter}ip route")
     near = map(iptext.ip_neighbour, space.neighbours)
     yield listing("Inside: neighbours", near, f"{enter}ip neigh")

@@ -10,11 +10,11 @@ from podwire.ipam.lease import AddressState, Pool
 from podwire.lens import draw
 from podwire.lens.draw.compare import aligned, compare, stem
 from podwire.lens.draw.contrast import Side, facts
-from podwire.lens.draw.kube_chains import Chains
 from podwire.lens.draw.metrics import PIXELS
 from podwire.lens.draw.ranges import of_vnet
 from podwire.lens.draw.scene import Scene, ident
 from podwire.lens.draw.views import node_views
+from podwire.lens.kube_chains import Chains
 from podwire.lens.snapshot import Address, Attachments, Cluster, Neighbour, Snapshot, Space
 from podwire.model.errors import InvalidInputError
 from tests.unit.lens.draw import scenes
