@@ -123,7 +123,8 @@ def split_cidr(cidr: str) -> tuple[int, bytes, int]:
     return family, packed, int(length)
 
 
-def _u32(data: bytes | None) -> int:
+def u32(data: bytes | None) -> int:
+    """0 for an attribute that is not there."""
     return _U32.unpack(data)[0] if data else 0
 
 
@@ -131,8 +132,9 @@ def _mac(data: bytes) -> str:
     return data.hex(":") if data else ""
 
 
-def _text(data: bytes) -> str:
-    return data.rstrip(b"\0").decode(errors="replace")
+def text_of(data: bytes | None) -> str:
+    """ "" for an attribute that is not there."""
+    return (data or b"").rstrip(b"\0").decode(errors="replace")
 
 
 def parse_link(body: bytes) -> Link:
@@ -144,14 +146,14 @@ def parse_link(body: bytes) -> Link:
     nsid = have.get(IFLA_LINK_NETNSID)
     return Link(
         ifindex=index,
-        name=_text(have.get(IFLA_IFNAME, b"")),
+        name=text_of(have.get(IFLA_IFNAME, b"")),
         mac=_mac(have.get(IFLA_ADDRESS, b"")),
-        mtu=_u32(have.get(IFLA_MTU)),
+        mtu=u32(have.get(IFLA_MTU)),
         up=bool(flags & IFF_UP),
         active=have.get(IFLA_CARRIER) == b"\1" and have.get(IFLA_QDISC) != b"noop\0",
-        master=_u32(have.get(IFLA_MASTER)),
-        kind=_text(info.get(IFLA_INFO_KIND, b"")),
-        peer=_u32(have.get(IFLA_LINK)),
+        master=u32(have.get(IFLA_MASTER)),
+        kind=text_of(info.get(IFLA_INFO_KIND, b"")),
+        peer=u32(have.get(IFLA_LINK)),
         peer_nsid=None if nsid is None else _S32.unpack(nsid)[0],
         hairpin=port.get(IFLA_BRPORT_MODE) == b"\1",
         neigh_suppress=port.get(IFLA_BRPORT_NEIGH_SUPPRESS) == b"\1",
@@ -172,10 +174,10 @@ def parse_route(body: bytes) -> RouteEntry:
     via = have.get(RTA_GATEWAY)
     return RouteEntry(
         dst=f"{socket.inet_ntop(family, dst)}/{length}",
-        ifindex=_u32(have.get(RTA_OIF)),
+        ifindex=u32(have.get(RTA_OIF)),
         via=None if via is None else socket.inet_ntop(family, via),
         onlink=bool(flags & RTNH_F_ONLINK),
-        metric=_u32(have.get(RTA_PRIORITY)),
+        metric=u32(have.get(RTA_PRIORITY)),
         protocol=protocol,
     )
 

@@ -149,10 +149,10 @@ def _route(body: bytes) -> Iterator[RouteSurvey]:
             f"{socket.inet_ntop(family, dst)}/{length}",
             index,
             via,
-            _u32(have.get(_RTA_TABLE)) or table,
+            rt.u32(have.get(_RTA_TABLE)) or table,
             _ROUTE_KINDS[kind] if kind < len(_ROUTE_KINDS) else str(kind),
             bool((flags | hop_flags) & rt.RTNH_F_ONLINK),
-            _u32(have.get(rt.RTA_PRIORITY)),
+            rt.u32(have.get(rt.RTA_PRIORITY)),
             socket.inet_ntop(family, source) if source else "",
             protocol,
         )
@@ -162,7 +162,7 @@ def _hops(family: int, have: dict[int, bytes]) -> Iterator[tuple[int, str, int]]
     """(index of the link, gateway, flags) of each next hop."""
     several = have.get(_RTA_MULTIPATH, b"")
     if not several:
-        yield _u32(have.get(rt.RTA_OIF)), _gateway(family, have), 0
+        yield rt.u32(have.get(rt.RTA_OIF)), _gateway(family, have), 0
     while len(several) >= _NEXT_HOP.size:
         length, flags, _, index = _NEXT_HOP.unpack_from(several)
         if length < _NEXT_HOP.size:
@@ -197,16 +197,16 @@ def _rule(body: bytes) -> RuleSurvey:
     have = attributes(body[_RULE.size :])
     name = _RULE_ACTIONS.get(action, str(action))
     return RuleSurvey(
-        priority=_u32(have.get(_FRA_PRIORITY)),
-        table=_u32(have.get(_FRA_GOTO if name == "goto" else _FRA_TABLE)) or table,
+        priority=rt.u32(have.get(_FRA_PRIORITY)),
+        table=rt.u32(have.get(_FRA_GOTO if name == "goto" else _FRA_TABLE)) or table,
         family=6 if family == socket.AF_INET6 else 4,
         action=name,
-        mark=_u32(have.get(_FRA_MARK)),
-        mask=_u32(have.get(_FRA_MASK)),
+        mark=rt.u32(have.get(_FRA_MARK)),
+        mask=rt.u32(have.get(_FRA_MASK)),
         source=_prefix(family, have.get(_FRA_SRC), src_length),
         destination=_prefix(family, have.get(_FRA_DST), dst_length),
-        iif=_text(have.get(_FRA_IIF)),
-        oif=_text(have.get(_FRA_OIF)),
+        iif=rt.text_of(have.get(_FRA_IIF)),
+        oif=rt.text_of(have.get(_FRA_OIF)),
         inverted=bool(flags & _RULE_INVERTED),
     )
 
@@ -243,17 +243,9 @@ def forwarding(door: RtNetlink) -> list[ForwardingSurvey]:
         if _NDA_MASTER in known:
             mac = known.get(rt.NDA_LLADDR, b"").hex(":")
             local = bool(state & rt.NUD_PERMANENT)
-            found.append(ForwardingSurvey(_u32(known[_NDA_MASTER]), index, mac, local))
+            found.append(ForwardingSurvey(rt.u32(known[_NDA_MASTER]), index, mac, local))
     return found
 
 
 def _prefix(family: int, packed: bytes | None, length: int) -> str:
     return f"{socket.inet_ntop(family, packed)}/{length}" if packed else ""
-
-
-def _u32(data: bytes | None) -> int:
-    return int(struct.unpack("=I", data)[0]) if data else 0
-
-
-def _text(data: bytes | None) -> str:
-    return (data or b"").rstrip(b"\0").decode(errors="replace")

@@ -7,6 +7,7 @@ keeps its address for the Service that asks for it (loadBalancerIP).
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from typing import ClassVar
 
 from podwire.arm.desk import Ask
@@ -40,7 +41,17 @@ _ELSEWHERE = {
 }
 
 
-class OwnInterfaces(Stored):
+class _Holding(Stored):
+    """What holds addresses until it is deleted."""
+
+    def hold(self, body: Body, wishes: Mapping[str, AddressWish]) -> dict[str, str]:
+        return self.desk.lab.hold_addresses(body["id"].lower(), wishes)
+
+    async def remove(self, body: Body) -> None:
+        self.hold(body, {})
+
+
+class OwnInterfaces(_Holding):
     """Those that are PUT; what the cluster's nodes have is rendered, and only shown here."""
 
     name = NICS
@@ -74,15 +85,12 @@ class OwnInterfaces(Stored):
         """Take the addresses; the body has them from then on."""
         parts = body["properties"][_CONFIGURATIONS]
         wishes = {one["name"]: self._wish(one["properties"]) for one in parts}
-        held = self.desk.lab.hold_addresses(body["id"].lower(), wishes)
+        held = self.hold(body, wishes)
         fresh = [
             {**one, "properties": {**one["properties"], "privateIPAddress": held[one["name"]]}}
             for one in parts
         ]
         self.desk.store.put(self.name, with_list(body, _CONFIGURATIONS, fresh))
-
-    async def remove(self, body: Body) -> None:
-        self.desk.lab.hold_addresses(body["id"].lower(), {})
 
     def _wish(self, properties: Body) -> AddressWish:
         vnet, name = subnet_names(properties["subnet"]["id"])
@@ -93,7 +101,7 @@ class OwnInterfaces(Stored):
         return AddressWish(vnet, names.get(name.lower(), name), address)
 
 
-class PublicAddresses(Stored):
+class PublicAddresses(_Holding):
     """Those that are PUT; those of Services that asked for none are rendered."""
 
     name = PUBLIC_ADDRESSES
@@ -129,12 +137,9 @@ class PublicAddresses(Stored):
         return {"tags": {}, **body, "sku": sku, "properties": properties}
 
     async def follow(self, body: Body) -> None:
-        held = self.desk.lab.hold_addresses(body["id"].lower(), {"": AddressWish()})
+        held = self.hold(body, {"": AddressWish()})
         properties = {**body["properties"], "ipAddress": held[""]}
         self.desk.store.put(self.name, {**body, "properties": properties})
-
-    async def remove(self, body: Body) -> None:
-        self.desk.lab.hold_addresses(body["id"].lower(), {})
 
     def shown(self, row: Row) -> Body:
         """With who uses it."""

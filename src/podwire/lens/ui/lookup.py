@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 
 from podwire.ipam.lease import Lease
+from podwire.lens import names
 from podwire.lens.commands import on_node
 from podwire.lens.snapshot import (
     Cluster,
@@ -56,11 +57,10 @@ def pod(snapshot: Snapshot, key: str) -> tuple[Cluster, Pod]:
 
 
 def service(snapshot: Snapshot, key: str) -> Service:
-    for cluster in snapshot.clusters:
-        for one in cluster.services:
-            if one.key == key:
-                return one
-    raise LookupError(key)
+    found = names.service_of(snapshot, key)
+    if found is None:
+        raise LookupError(key)
+    return found[1]
 
 
 def subnet(snapshot: Snapshot, vnet_key: str, name: str) -> tuple[VirtualNetwork, Subnet]:
