@@ -21,7 +21,8 @@ from selenium.webdriver import Chrome
 from tests.browser import browser, ready, until
 from tests.unit.lens.draw import scenes
 
-from podwire.lens.snapshot import Cluster, Snapshot
+from podwire.lens.kube_values import Cluster
+from podwire.lens.snapshot import Snapshot
 from podwire.lens.ui.feed import Feed
 
 NODES, PODS, SECONDS = 10, 30, 6

@@ -25,7 +25,8 @@ from podwire.lab import control
 from podwire.lab.preflight import check_root
 from podwire.lens import codec
 from podwire.lens.collect import Api, Door, Place, Site, collect
-from podwire.lens.snapshot import Cluster, Snapshot, VirtualNetwork
+from podwire.lens.kube_values import Cluster
+from podwire.lens.snapshot import Snapshot, VirtualNetwork
 from podwire.model.layout import LabLayout
 from podwire.model.vnet import VNet
 

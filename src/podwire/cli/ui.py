@@ -15,7 +15,8 @@ from podwire.cli.snapshots import Source, live_site, snapshot_options, take
 from podwire.lens import logs
 from podwire.lens.collect import Site, collect
 from podwire.lens.collect.kubernetes import watching
-from podwire.lens.snapshot import Cluster, Snapshot
+from podwire.lens.kube_values import Cluster
+from podwire.lens.snapshot import Snapshot
 from podwire.lens.ui.feed import Feed, of_file
 from podwire.model.errors import UnavailableError
 

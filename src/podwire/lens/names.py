@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv4Address
 from typing import Literal, TypeAlias
 
-from podwire.lens.snapshot import Cluster, Node, Pod, Service, Snapshot
+from podwire.lens.kube_values import Cluster, Pod, Service
+from podwire.lens.snapshot import Node, Snapshot
 from podwire.model.errors import InvalidInputError
 
 Kind: TypeAlias = Literal["pod", "node", "service", "address", "name"]

@@ -11,25 +11,20 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from podwire.ipam.lease import Lease
+from podwire.lens.kube_values import Cluster, Endpoint, KubeNode, Pod, Service, ServicePort
 from podwire.lens.snapshot import (
     Address,
     Attachments,
     Balancer,
-    Cluster,
-    Endpoint,
     FdbEntry,
     IptablesChain,
     IptablesRule,
     IptablesTable,
-    KubeNode,
     Link,
     Neighbour,
     Node,
     Plugged,
-    Pod,
     Route,
-    Service,
-    ServicePort,
     Snapshot,
     Socket,
     Space,

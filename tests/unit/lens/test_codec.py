@@ -8,20 +8,16 @@ from pathlib import Path
 import pytest
 
 from podwire.lens import codec
+from podwire.lens.kube_values import Cluster, Endpoint, Pod, Service, ServicePort
 from podwire.lens.snapshot import (
     Attachments,
-    Cluster,
-    Endpoint,
     IptablesChain,
     IptablesRule,
     IptablesTable,
     Link,
     Node,
     Plugged,
-    Pod,
     Route,
-    Service,
-    ServicePort,
     Snapshot,
     Space,
     VirtualNetwork,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from podwire.lens.snapshot import Cluster, VirtualNetwork
+from podwire.lens.kube_values import Cluster
+from podwire.lens.snapshot import VirtualNetwork
 
 
 @dataclass(frozen=True, slots=True)

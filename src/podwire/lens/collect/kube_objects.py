@@ -9,7 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
 
-from podwire.lens.snapshot import Container, Endpoint, KubeNode, Pod, Policy, Service, ServicePort
+from podwire.lens.kube_values import (
+    Container,
+    Endpoint,
+    KubeNode,
+    Pod,
+    Policy,
+    Service,
+    ServicePort,
+)
 
 Object: TypeAlias = Mapping[str, Any]
 _SERVICE_LABEL = "kubernetes.io/service-name"

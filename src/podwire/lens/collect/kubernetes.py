@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from podwire.lens.collect import kube_objects as objects
 from podwire.lens.collect.doors import Api
-from podwire.lens.snapshot import Cluster
+from podwire.lens.kube_values import Cluster
 from podwire.model.errors import UnavailableError
 
 T = TypeVar("T")

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from podwire.lens.collect.node import NodeSeen
 from podwire.lens.collect.spaces import Seen
-from podwire.lens.snapshot import Cluster, Node, Pod, Space
+from podwire.lens.kube_values import Cluster, Pod
+from podwire.lens.snapshot import Node, Space
 
 
 def named(seen: NodeSeen, clusters: Iterable[Cluster]) -> NodeSeen:

@@ -13,7 +13,8 @@ from ipaddress import ip_address, ip_network
 from podwire.lens.doctor import remedies
 from podwire.lens.doctor.catalog import found
 from podwire.lens.doctor.values import Finding
-from podwire.lens.snapshot import Cluster, Node, Snapshot, Space, VirtualNetwork
+from podwire.lens.kube_values import Cluster
+from podwire.lens.snapshot import Node, Snapshot, Space, VirtualNetwork
 
 
 def findings(snapshot: Snapshot, told: frozenset[str]) -> Iterator[Finding]:

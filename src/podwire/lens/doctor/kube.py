@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from podwire.lens.doctor import remedies
 from podwire.lens.doctor.catalog import found
 from podwire.lens.doctor.values import Finding
-from podwire.lens.snapshot import Cluster, Node, Pod, Service, Snapshot
+from podwire.lens.kube_values import Cluster, Pod, Service
+from podwire.lens.snapshot import Node, Snapshot
 
 _WAITS = re.compile(
     r"(?i)too many pods|no (more )?(free |available )?(ip )?address|"

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 
 from podwire.lens.doctor.catalog import found
 from podwire.lens.doctor.values import Finding
-from podwire.lens.snapshot import Cluster, Node, Snapshot, Space
+from podwire.lens.kube_values import Cluster
+from podwire.lens.snapshot import Node, Snapshot, Space
 
 _TARGET = re.compile(r'--comment "?(?P<port>[^" ]+)"? .*--to-destination (?P<to>\S+)')
 

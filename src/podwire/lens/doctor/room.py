@@ -14,7 +14,8 @@ from ipaddress import ip_address, ip_network
 from podwire.lens.doctor import remedies
 from podwire.lens.doctor.catalog import found
 from podwire.lens.doctor.values import Finding, Room
-from podwire.lens.snapshot import KubeNode, Node, Snapshot, VirtualNetwork
+from podwire.lens.kube_values import KubeNode
+from podwire.lens.snapshot import Node, Snapshot, VirtualNetwork
 from podwire.model.vnet import Subnet
 
 WINDOW = 3600.0

@@ -12,7 +12,8 @@ from podwire.lens.draw.metrics import Metrics, run
 from podwire.lens.draw.parts import Canvas, Frame, Gap, Label, Part, Stack, elbow, label, widest
 from podwire.lens.draw.scene import Line, ident
 from podwire.lens.draw.views import NodeView, Wire
-from podwire.lens.snapshot import Container, Link
+from podwire.lens.kube_values import Container
+from podwire.lens.snapshot import Link
 
 
 def link_id(space: str, link: Link) -> str:

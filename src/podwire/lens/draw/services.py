@@ -12,7 +12,8 @@ from podwire.lens.draw.metrics import Metrics, run
 from podwire.lens.draw.parts import Canvas, Frame, Label, Part, Stack, elbow, label
 from podwire.lens.draw.scene import Line, Scene, ident
 from podwire.lens.kube_chains import Backend, Chains
-from podwire.lens.snapshot import Cluster, Endpoint, Node, Service, ServicePort, Snapshot, Space
+from podwire.lens.kube_values import Cluster, Endpoint, Service, ServicePort
+from podwire.lens.snapshot import Node, Snapshot, Space
 from podwire.model.errors import InvalidInputError
 
 

@@ -9,20 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_interface
 
-from podwire.lens.snapshot import (
-    MAIN,
-    Cluster,
-    Container,
-    KubeNode,
-    Link,
-    Node,
-    Plugged,
-    Pod,
-    Route,
-    Snapshot,
-    Space,
-    VirtualNetwork,
-)
+from podwire.lens.kube_values import Cluster, Container, KubeNode, Pod
+from podwire.lens.snapshot import MAIN, Link, Node, Plugged, Route, Snapshot, Space, VirtualNetwork
 from podwire.model.errors import InvalidInputError
 
 BRIDGE, TRANSPARENT, KUBENET = "bridge", "transparent", "kubenet"

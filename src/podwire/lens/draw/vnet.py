@@ -10,7 +10,8 @@ from podwire.lens.draw.parts import Canvas, Frame, Gap, Grid, Label, Part, Stack
 from podwire.lens.draw.ranges import Card, Range
 from podwire.lens.draw.scene import Scene, ident
 from podwire.lens.draw.views import NodeView, node_views
-from podwire.lens.snapshot import Cluster, Snapshot, VirtualNetwork
+from podwire.lens.kube_values import Cluster
+from podwire.lens.snapshot import Snapshot, VirtualNetwork
 from podwire.model.errors import InvalidInputError
 from podwire.model.vnet import IMDS, WIRE_SERVER
 

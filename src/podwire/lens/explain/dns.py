@@ -9,8 +9,8 @@ from podwire.lens.explain.faults import culprit
 from podwire.lens.explain.resolve import ResolvConf, find, is_clusters, parse
 from podwire.lens.explain.values import Culprit, Entry, Hop, Verdict
 from podwire.lens.explain.world import World
+from podwire.lens.kube_values import Service
 from podwire.lens.names import Thing
-from podwire.lens.snapshot import Service
 
 _PORT = 53
 

@@ -16,8 +16,9 @@ from podwire.lens.explain.faults import culprit
 from podwire.lens.explain.values import Branch, Culprit, Explanation
 from podwire.lens.explain.world import World
 from podwire.lens.kube_chains import Backend
+from podwire.lens.kube_values import Service
 from podwire.lens.names import Target, Thing
-from podwire.lens.snapshot import Service, Snapshot
+from podwire.lens.snapshot import Snapshot
 from podwire.model.errors import InvalidInputError
 
 MOST_BACKENDS = 32

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from podwire.lens.snapshot import Cluster, Service, Snapshot
+from podwire.lens.kube_values import Cluster, Service
+from podwire.lens.snapshot import Snapshot
 
 
 @dataclass(frozen=True, slots=True)

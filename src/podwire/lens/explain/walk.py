@@ -14,7 +14,8 @@ from podwire.lens.explain.skb import Skb
 from podwire.lens.explain.trail import End
 from podwire.lens.explain.values import Culprit, Entry
 from podwire.lens.explain.world import Stack
-from podwire.lens.snapshot import Link, Service, Socket
+from podwire.lens.kube_values import Service
+from podwire.lens.snapshot import Link, Socket
 
 _ANY = ("0.0.0.0", "*", "::", "", "[::]")
 

@@ -10,17 +10,8 @@ from functools import cached_property
 from ipaddress import IPv4Network
 
 from podwire.lens.commands import on_node
-from podwire.lens.snapshot import (
-    IptablesChain,
-    Link,
-    Node,
-    Pod,
-    Route,
-    Service,
-    Snapshot,
-    Space,
-    VirtualNetwork,
-)
+from podwire.lens.kube_values import Pod, Service
+from podwire.lens.snapshot import IptablesChain, Link, Node, Route, Snapshot, Space, VirtualNetwork
 
 
 class Stack:

@@ -13,7 +13,8 @@ from ipaddress import IPv4Network
 from podwire.cni import leaks
 from podwire.cni.settings import COOLING_SECONDS
 from podwire.lens.doctor.ledger import survey
-from podwire.lens.snapshot import Cluster, Node, Snapshot, VirtualNetwork
+from podwire.lens.kube_values import Cluster
+from podwire.lens.snapshot import Node, Snapshot, VirtualNetwork
 from podwire.model.vnet import Subnet
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from podwire.lens.snapshot import Cluster, Snapshot
+from podwire.lens.kube_values import Cluster
+from podwire.lens.snapshot import Snapshot
 from podwire.model.errors import UnavailableError
 
 

@@ -11,18 +11,8 @@ from collections.abc import Iterator
 from podwire.ipam.lease import Lease
 from podwire.lens import names
 from podwire.lens.commands import on_node
-from podwire.lens.snapshot import (
-    Cluster,
-    KubeNode,
-    Link,
-    Node,
-    Plugged,
-    Pod,
-    Service,
-    Snapshot,
-    Space,
-    VirtualNetwork,
-)
+from podwire.lens.kube_values import Cluster, KubeNode, Pod, Service
+from podwire.lens.snapshot import Link, Node, Plugged, Snapshot, Space, VirtualNetwork
 from podwire.model.errors import InvalidInputError
 from podwire.model.vnet import Subnet
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from podwire.lens import iptext
-from podwire.lens.snapshot import MAIN, Container, Node, Pod, Service, Snapshot, Space
+from podwire.lens.kube_values import Container, Pod, Service
+from podwire.lens.snapshot import MAIN, Node, Snapshot, Space
 from podwire.lens.ui import lookup
 from podwire.lens.ui.sections import Details, Section, end_object, listing, mentioned, stack
 

@@ -13,7 +13,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequen
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-from podwire.lens.snapshot import Cluster, Snapshot
+from podwire.lens.kube_values import Cluster
+from podwire.lens.snapshot import Snapshot
 from podwire.lens.ui.bells import KernelBells, follow
 from podwire.lens.ui.feed import Feed
 from podwire.lens.ui.merging import merged

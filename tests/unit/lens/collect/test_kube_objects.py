@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from podwire.lens.collect import kube_objects as objects
-from podwire.lens.snapshot import Endpoint
+from podwire.lens.kube_values import Endpoint
 
 _META = {"namespace": "default", "name": "web-1", "labels": {"kubernetes.io/service-name": "web"}}
 _TARGET = {"kind": "Pod", "namespace": "default", "name": "web-1"}

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from podwire.lens.doctor.judge import judge
-from podwire.lens.snapshot import Pod
+from podwire.lens.kube_values import Pod
 from tests.unit.lens.doctor.mutate import (
     attachments,
     changed,

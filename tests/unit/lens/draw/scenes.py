@@ -5,23 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from ipaddress import IPv4Address
 
-from podwire.lens.snapshot import (
-    Address,
-    Attachments,
+from podwire.lens.kube_values import (
     Cluster,
     Container,
     Endpoint,
+    KubeNode,
+    Pod,
+    Service,
+    ServicePort,
+)
+from podwire.lens.snapshot import (
+    Address,
+    Attachments,
     IptablesChain,
     IptablesRule,
     IptablesTable,
-    KubeNode,
     Link,
     Node,
     Plugged,
-    Pod,
     Route,
-    Service,
-    ServicePort,
     Snapshot,
     Space,
     VirtualNetwork,

@@ -15,7 +15,8 @@ from podwire.lens.draw.ranges import of_vnet
 from podwire.lens.draw.scene import Scene, ident
 from podwire.lens.draw.views import node_views
 from podwire.lens.kube_chains import Chains
-from podwire.lens.snapshot import Address, Attachments, Cluster, Neighbour, Snapshot, Space
+from podwire.lens.kube_values import Cluster
+from podwire.lens.snapshot import Address, Attachments, Neighbour, Snapshot, Space
 from podwire.model.errors import InvalidInputError
 from tests.unit.lens.draw import scenes
 

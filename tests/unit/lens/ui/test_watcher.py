@@ -7,7 +7,8 @@ import sys
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import replace
 
-from podwire.lens.snapshot import Cluster, Snapshot
+from podwire.lens.kube_values import Cluster
+from podwire.lens.snapshot import Snapshot
 from podwire.lens.ui.bells import follow
 from podwire.lens.ui.feed import Feed, of_file
 from podwire.lens.ui.watcher import State, Watcher
