@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
+from podwire.cli import cni_mode
 from podwire.cli.output import output_option, print_json, print_table
 from podwire.cni.attachment import Attachment
 from podwire.cni.networklist import AZURE, CONF_DIR, NetworkList
@@ -31,6 +32,10 @@ def cni() -> None:
     podwire cni check --netns web                    is its network as it was made?
     podwire cni del --netns web
     """
+
+
+for _command in cni_mode.COMMANDS:
+    cni.add_command(_command)
 
 
 def _options(*options: Callable[[F], F]) -> Callable[[F], F]:

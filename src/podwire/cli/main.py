@@ -3,35 +3,56 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 
 import click
 
 from podwire import __version__
-from podwire.cli import (
-    agent,
-    cni,
-    cni_mode,
-    doctor,
-    down,
-    draw,
-    env,
-    events,
-    explain,
-    ipam,
-    node,
-    plan,
-    replay,
-    snapshot,
-    status,
-    support_bundle,
-    trace,
-    ui,
-    up,
-)
 from podwire.model.errors import PodwireError
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+# Each command, and what its module calls it, where that is not the command's own name.
+COMMANDS = {
+    "agent": "agent",
+    "cni": "cni",
+    "doctor": "doctor",
+    "down": "down",
+    "draw": "draw_figure",
+    "env": "env",
+    "events": "events",
+    "explain": "explain",
+    "ipam": "ipam",
+    "node": "node",
+    "plan": "plan",
+    "replay": "replay",
+    "snapshot": "snapshot",
+    "status": "status",
+    "support-bundle": "support_bundle",
+    "trace": "trace_command",
+    "ui": "ui",
+    "up": "up",
+}
+
+
+class _Commands(click.Group):
+    """The commands of COMMANDS, each read when it is asked for: all of them take 0.3 s."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = import_module(f"podwire.cli.{cmd_name.replace('-', '_')}")
+        command = getattr(module, COMMANDS[cmd_name])
+        assert isinstance(command, click.Command)
+        return command
+
+
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(__version__)
 def cli() -> None:
     """AKS networking made real on one Linux machine.
@@ -52,29 +73,6 @@ def cli() -> None:
     podwire replay        how a pod got its network, line by line of the plugin's log
     podwire plan          how many addresses a cluster takes, and what AKS would refuse
     """
-
-
-for group in (node.node, cni.cni, ipam.ipam, agent.agent):
-    cli.add_command(group)
-for command in (
-    up.up,
-    down.down,
-    status.status,
-    events.events,
-    env.env,
-    plan.plan,
-    snapshot.snapshot,
-    draw.draw_figure,
-    explain.explain,
-    trace.trace_command,
-    ui.ui,
-    doctor.doctor,
-    support_bundle.support_bundle,
-    replay.replay,
-):
-    cli.add_command(command)
-for command in cni_mode.COMMANDS:
-    cni.cni.add_command(command)
 
 
 def main() -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -26,6 +30,31 @@ def test_help_teaches_every_command() -> None:
     said = CliRunner().invoke(command.cli, ["--help"]).output
     for word in ("up", "down", "status", "env", "node", "AKS", "VNet"):
         assert word.lower() in said.lower()
+
+
+def test_every_command_is_read_by_its_own_name() -> None:
+    context = click.Context(command.cli)
+    for name in command.COMMANDS:
+        found = command.cli.get_command(context, name)
+        assert found is not None
+        assert found.name == name
+        assert found.help
+
+
+READ = """
+import sys
+from click.testing import CliRunner
+from podwire.cli.main import cli
+assert CliRunner().invoke(cli, ["plan", "--help"]).exit_code == 0
+print(*(one for one in sys.modules if one.startswith("podwire.")))
+"""
+
+
+def test_a_command_reads_its_own_module_alone() -> None:
+    done = subprocess.run([sys.executable, "-c", READ], capture_output=True, text=True, check=True)
+    read = done.stdout.split()
+    assert "podwire.cli.plan" in read
+    assert not [one for one in read if one.startswith(("podwire.lens", "podwire.cluster"))]
 
 
 @pytest.mark.parametrize("words", [["nope"], ["up", "--nodes", "many"], ["status", "-o", "yaml"]])
