@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from podwire.cli import doctor_text
-from podwire.cli.output import output_option, print_json
+from podwire.cli.output import FAULT, output_option, print_json
 from podwire.cli.snapshots import Source, snapshot_options, take
 from podwire.cluster.node import enter_argv
 from podwire.cni.settings import Settings
@@ -24,7 +24,6 @@ from podwire.lens.doctor.values import Report
 from podwire.lens.snapshot import Snapshot
 from podwire.model.errors import InvalidInputError, PodwireError
 
-FOUND = 3
 _PAUSE = 1.0
 """Seconds between two looks: what is only under way is gone in the second."""
 _PATIENCE = 120.0
@@ -71,7 +70,7 @@ def doctor(source: Source, node: str, fix: bool, mend_here: bool, output: str) -
     else:
         doctor_text.show(snapshot, report, done if fix else None)
     if report.findings:
-        raise SystemExit(FOUND)
+        raise SystemExit(FAULT)
 
 
 def _look(source: Source, node: str) -> tuple[Snapshot, Report]:

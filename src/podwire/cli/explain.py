@@ -7,13 +7,11 @@ from dataclasses import asdict
 import click
 
 from podwire.cli.explain_text import lines
-from podwire.cli.output import output_option, print_json
+from podwire.cli.output import FAULT, output_option, print_json
 from podwire.cli.snapshots import Source, snapshot_options, take
 from podwire.lens import names
 from podwire.lens.explain import explain as explained
 from podwire.lens.explain.explaining import PROTOCOLS
-
-_NOT_DELIVERED = 3
 
 
 @click.command()
@@ -73,4 +71,4 @@ def explain(
         for line in lines(told, proto, entries=entries):
             click.echo(line)
     if told.verdict != "delivered":
-        raise SystemExit(_NOT_DELIVERED)
+        raise SystemExit(FAULT)

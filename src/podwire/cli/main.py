@@ -10,7 +10,6 @@ import click
 from podwire import __version__
 from podwire.model.errors import PodwireError
 
-
 # Each command, and what its module calls it, where that is not the command's own name.
 COMMANDS = {
     "agent": "agent",

@@ -15,6 +15,9 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 stderr = Console(stderr=True)
 _PAUSE = 2.0
 
+FAULT = 3
+"""Exit status of what looked, and found a fault: 1 is that it could not look, 2 wrong usage."""
+
 output_option = click.option(
     "--output",
     "-o",

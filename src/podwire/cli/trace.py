@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
 import cattrs
 import click
 
-from podwire.cli.output import output_option, print_json
+from podwire.cli.output import FAULT, output_option, print_json
 from podwire.cli.snapshots import Source, snapshot_options, take
 from podwire.cli.trace_text import trace_lines
 from podwire.lens import names
@@ -69,7 +68,7 @@ def trace_command(
     one clock; nftables and iptables-nft tell which rules it met. The last lines say where it ended,
     why, and whether `podwire explain` says the same. Nothing that it adds stays behind.
 
-    Exit status 0 when the answer came back, 1 when it did not.
+    Exit status 0 when the answer came back, 3 when it did not, as `podwire explain` has it.
 
     \b
     podwire trace default/web svc/default/nginx:80
@@ -90,7 +89,7 @@ def trace_command(
     if pcap:
         _write(pcap, [frame for _, frames in done for frame in frames])
     if any(one.state != "delivered" for one, _ in done):
-        sys.exit(1)
+        raise SystemExit(FAULT)
 
 
 def _request(
