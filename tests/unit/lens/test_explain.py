@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -15,6 +17,7 @@ from tests.unit.lens import build
 from tests.unit.lens.faults import CASES, Case
 from tests.unit.lens.saved import NAMES, saved
 
+PLACEHOLDER = re.compile(r"\b(GATEWAY|MAC|ADDRESS|NODE|POD|LINK)\b")
 MODES = ("bridge", "transparent", "kubenet")
 SOURCES = ("web-1", "client-1", "web-2", "client-2", "n1", "n2")
 TARGETS = (
@@ -81,6 +84,49 @@ def test_the_culprit_is_named(case: Case) -> None:
     if case.object:
         assert [one.object for one in blamed if one] == [case.object]
     assert all(one and one.fault in FAULTS for one in blamed)
+    assert not any(PLACEHOLDER.search(one.mend) for one in blamed if one)
+
+
+@pytest.mark.parametrize(
+    ("name", "route"),
+    [
+        ("bridge", "ip route replace default via 10.220.2.1 dev eth0"),
+        ("transparent", "&& ip route replace default via 169.254.1.1 dev eth0'"),
+        ("kubenet", "ip route replace default via 10.100.0.1 dev eth0"),
+    ],
+)
+def test_a_default_route_is_mended_as_the_mode_has_it(name: str, route: str) -> None:
+    seen = saved(name)
+    pod = next(one for one in seen.clusters[0].pods if one.node == seen.nodes[0].name and one.space)
+    spaces = (replace(one, routes=()) if one.id == pod.space else one for one in seen.spaces)
+    told = ask(replace(seen, spaces=tuple(spaces)), pod.key, "168.63.129.16:53", "udp")
+    assert told.culprit is not None
+    assert told.culprit.fault == "pod-route-missing"
+    assert told.culprit.mend.endswith(route)
+
+
+@pytest.mark.parametrize(
+    ("name", "link"), [("bridge", "azure0"), ("transparent", "eth0"), ("kubenet", "eth0")]
+)
+def test_a_nodes_default_route_leads_to_its_subnets_gateway(name: str, link: str) -> None:
+    seen = saved(name)
+    node = seen.nodes[0]
+    spaces = (replace(one, routes=()) if one.id == node.space else one for one in seen.spaces)
+    told = ask(replace(seen, spaces=tuple(spaces)), node.name, "168.63.129.16:53", "udp")
+    assert told.culprit is not None
+    gateway = "10.220.1.1" if name == "kubenet" else "10.220.2.1"
+    assert told.culprit.mend.endswith(f" -- ip route replace default via {gateway} dev {link}")
+
+
+@pytest.mark.parametrize(("name", "prefix"), [("bridge", 24), ("transparent", 32), ("kubenet", 24)])
+def test_an_address_is_mended_as_the_mode_has_it(name: str, prefix: int) -> None:
+    seen = saved(name)
+    pod = next(one for one in seen.clusters[0].pods if one.node == seen.nodes[0].name and one.space)
+    bare = partial(replace, addresses=(), routes=())  # they go with the address
+    spaces = (bare(one) if one.id == pod.space else one for one in seen.spaces)
+    told = ask(replace(seen, spaces=tuple(spaces)), seen.nodes[0].name, f"{pod.address}:80")
+    assert told.culprit is not None
+    assert told.culprit.mend.endswith(f" ip address add {pod.address}/{prefix} dev eth0")
 
 
 def test_without_its_element_of_loop_nothing_is_wrong() -> None:

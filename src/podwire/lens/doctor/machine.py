@@ -144,7 +144,8 @@ def _mtus(snapshot: Snapshot, space: Space, node: Node) -> Iterator[Finding]:
             "mtu-differs",
             f"link {where.id} {one.name}",
             f"{one.name} has {one.mtu}, the others on its way have {usual}",
-            f"ip link set {one.name} mtu {usual}",
+            _mended(where, one, node, f"ip link set {one.name} mtu {usual}", card),
+            ours=_is_ours(one, node, card),
             node=node.name,
         )
 

@@ -5,6 +5,7 @@ Pure; each function returns a culprit, the last resort being the symptom itself.
 
 from __future__ import annotations
 
+from podwire.lens.explain import remedies
 from podwire.lens.explain.faults import culprit
 from podwire.lens.explain.nftables import Ruleset
 from podwire.lens.explain.skb import Skb
@@ -26,16 +27,8 @@ def missing_address(world: World, stack: Stack, address: str, place: str) -> Cul
         *(world, "pod-address-missing", text, place, stack),
         thing=f"address {stack.id} {link} {address}",
         show="ip address show",
-        mend=f"ip address add {address}/{_prefix_length(world, address)} dev {link}",
+        mend=remedies.address(world, stack, address, link),
     )
-
-
-def _prefix_length(world: World, address: str) -> str:
-    for node in world.snapshot.nodes:
-        for lease in node.attachments.leases:
-            if lease.address == address:
-                return lease.cidr.partition("/")[2]
-    return "24"
 
 
 def _listed(local: object) -> str:
@@ -56,7 +49,7 @@ def no_route(world: World, stack: Stack, skb: Skb) -> Culprit:
     return culprit(
         *(world, fault, f"{stack.label} has no route to {skb.dst}", place, stack),
         show=f"ip route get {skb.dst}",
-        mend="ip route add default via GATEWAY dev eth0" if is_pod else "",
+        mend=remedies.default_route(world, stack),
     )
 
 
@@ -179,7 +172,7 @@ def _unresolved(world: World, stack: Stack, link: str, ip: str) -> Culprit:
 def _missing_neighbour(world: World, stack: Stack, link: str, ip: str) -> Culprit:
     peer = stack.links[link].peer if link in stack.links else None
     far = world.stack(peer[0]) if peer else None
-    mac = far.links[peer[1]].mac if far and peer and peer[1] in far.links else "MAC"
+    mac = far.links[peer[1]].mac if far and peer and peer[1] in far.links else ""
     return culprit(
         world,
         "neighbour-missing",
@@ -188,7 +181,7 @@ def _missing_neighbour(world: World, stack: Stack, link: str, ip: str) -> Culpri
         stack,
         thing=stack.link_object(link),
         show=f"ip neighbour show dev {link}",
-        mend=f"ip neighbour replace {ip} lladdr {mac} nud permanent dev {link}",
+        mend=f"ip neighbour replace {ip} lladdr {mac} nud permanent dev {link}" if mac else "",
     )
 
 
@@ -202,7 +195,7 @@ def wrong_gateway(world: World, stack: Stack, ip: str, entry: Entry) -> Culprit:
         stack,
         entry=entry,
         show="ip route",
-        mend="ip route replace default via GATEWAY dev eth0",
+        mend=remedies.default_route(world, stack),
     )
 
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from podwire.cni.modes import MODES
 from podwire.lens.doctor.judge import judge
 from podwire.lens.snapshot import Neighbour
 from tests.unit.lens.doctor.mutate import (
@@ -86,7 +87,11 @@ def test_tables_that_fill_up(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_a_link_of_another_mtu(name):
     inner = f"pod/{pod(name)}"
-    assert found(name, link(inner, "eth0", mtu=1400)) == [("mtu-differs", f"link {inner} eth0")]
+    (finding,) = judge(changed(name, link(inner, "eth0", mtu=1400))).findings
+    assert (finding.id, finding.thing) == ("mtu-differs", f"link {inner} eth0")
+    assert finding.ours == (name in MODES)
+    words = "podwire doctor --fix --node" if name in MODES else "kubectl delete pod -n"
+    assert finding.remedy.startswith(words)
     end = _end(name)
     outer = link(HOST[name], end, mtu=9000)
     assert found(name, outer) == [("mtu-differs", f"link {HOST[name]} {end}")]
