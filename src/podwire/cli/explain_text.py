@@ -25,7 +25,10 @@ def lines(told: Explanation, protocol: str, *, entries: bool = False) -> Iterato
             yield from _hops(hops, entries=entries)
     yield ""
     yield from _verdict(told)
+    blamed = {one.text for one in told.suspects}
     for text in told.warnings:
+        if text in blamed:
+            continue
         yield click.style(f"note: {text}", fg="yellow")
 
 
