@@ -55,12 +55,17 @@ _VERDICTS = {
 _FAMILY_NAMES = {number: name for name, number in FAMILIES.items()}
 
 
+NETWORK, TRANSPORT = 1, 2
+"""The headers that a Match looks into, as NFT_PAYLOAD_* has them."""
+
+
 class Match(NamedTuple):
-    """Packets of an IP protocol with these bytes at this offset of the transport header."""
+    """Packets of an IP protocol with these bytes at this offset of a header."""
 
     protocol: int
     offset: int
     wanted: bytes
+    header: int = TRANSPORT
 
 
 class Event(NamedTuple):
@@ -139,7 +144,7 @@ def _expressions(match: Match) -> Iterator[bytes]:
     yield _expression("meta", _big(1, _REGISTER), _big(2, _META_L4PROTO))
     yield _compared(bytes([match.protocol]))
     length = len(match.wanted)
-    read = (_big(1, _REGISTER), _big(2, 2), _big(3, match.offset), _big(4, length))
+    read = (_big(1, _REGISTER), _big(2, match.header), _big(3, match.offset), _big(4, length))
     yield _expression("payload", *read)
     yield _compared(match.wanted)
     yield _expression("immediate", _big(1, _REGISTER), nested(2, attribute(1, b"\1")))

@@ -161,8 +161,32 @@ def test_others_traffic_is_watched(scene: Scene) -> None:
         done, _ = scene.trace(f"{VIP}:80", watch=5, wait=0.3)
     assert done.outcome.state == "watched"
     assert places(done, "probe") == WAY
+    dnat = f"-d {VIP}/32 -p tcp -m tcp --dport 80 -j DNAT --to-destination {SERVER_IP}:{PORT}"
+    met = [(rule.chain, rule.text) for rule in done.rules if not rule.answer]
+    assert met == [("PREROUTING", dnat), ("POSTROUTING", "-o b0 -j MASQUERADE")]
     with pytest.raises(InvalidInputError, match="nothing went from"):
         scene.trace(f"{VIP}:80", watch=0.1)
+
+
+@pytest.mark.parametrize("protocol", ["udp", "icmp"])
+def test_the_rules_that_others_traffic_met_are_told(scene: Scene, protocol: str) -> None:
+    scene.run(ROUTER, f"iptables -A FORWARD -p {protocol} -d {SERVER_IP} -j ACCEPT")
+    scene.run(ROUTER, "iptables -A FORWARD -p tcp -j DROP")
+    send = {
+        "udp": f"while sleep 0.02; do echo once >/dev/udp/{SERVER_IP}/{PORT}; done",
+        "icmp": f"exec ping -i 0.05 {SERVER_IP}",
+    }[protocol]
+    with scene.spaces[CLIENT].entered():
+        sender = subprocess.Popen(["bash", "-c", send], stdout=subprocess.DEVNULL)
+    try:
+        done, _ = scene.trace(f"{SERVER_IP}:{PORT}", protocol, watch=5, wait=0.3)
+    finally:
+        sender.kill()
+        sender.wait()
+    met = [(rule.chain, rule.text) for rule in done.rules if not rule.answer]
+    forward = ("FORWARD", f"-d {SERVER_IP}/32 -p {protocol} -j ACCEPT")
+    nat = [("POSTROUTING", "-o b0 -j MASQUERADE")]  # which the first of a connection alone meets
+    assert met == [forward, *(nat if protocol == "udp" else [])]
 
 
 def test_explain_and_reality_are_compared(scene: Scene) -> None:

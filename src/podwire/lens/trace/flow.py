@@ -46,6 +46,14 @@ class Flow:
             self.ids.add((packet.src, packet.dst, packet.ip_id))
         return found
 
+    def role_of_cut(self, packet: Packet) -> Role | None:
+        """The same of one whose payload is cut short, once the whole ones were asked for."""
+        if (found := self.role(packet)) or packet.kind != self.protocol:
+            return found
+        if packet.kind == "icmp" and packet.payload and self.token.startswith(packet.payload):
+            return "probe" if packet.kind_of == ECHO else "answer"
+        return "probe" if packet.kind == "udp" and packet.ends in self.known else None
+
     def _tcp(self, packet: Packet) -> Role | None:
         if (packet.seq - self.sequence) % _WORD < REACH:
             return "probe"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import select
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -19,13 +20,16 @@ from podwire.kernel.nftrace import Event, Match, Tracer
 from podwire.lens.trace.values import Captured
 from podwire.model.errors import KernelError
 
+_EVENTS = 10_000
+"""The newest are kept: while real traffic is watched, most are of packets that nobody asked for."""
+
 
 @dataclass(slots=True)
 class Recording:
     """counters: what rose meanwhile, by space and name. unseen: what could not be looked at."""
 
     frames: list[Captured] = field(default_factory=list)
-    events: dict[str, list[Event]] = field(default_factory=dict)
+    events: dict[str, deque[Event]] = field(default_factory=dict)
     counters: dict[str, dict[str, int]] = field(default_factory=dict)
     unseen: list[str] = field(default_factory=list)
 
@@ -87,11 +91,11 @@ class Recorder:
         for space, capture in self._captures.items():
             frames = (Captured(one.at, space, *one[1:]) for one in capture.frames())
             self.recording.frames += (one for one in frames if one.at >= self._began)
+        for space, tracer in self._tracers.items():
+            self.recording.events.setdefault(space, deque(maxlen=_EVENTS)).extend(tracer.events())
 
     def __exit__(self, *_: object) -> None:
         self._drain()
-        for space, tracer in self._tracers.items():
-            self.recording.events[space] = tracer.events()
         for space, before in self._before.items():
             after = read_counters(self._places[space])
             rose = {name: after[name] - old for name, old in before.items() if name in after}

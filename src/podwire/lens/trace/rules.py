@@ -27,7 +27,9 @@ _Texts = Mapping[tuple[str, str, str, int], str]
 def rules_met(
     space: Space, namespace: NetNamespace, events: Iterable[Event], flow: Flow
 ) -> Iterator[RuleMet]:
-    """What the packet and its answer met in one namespace, in order; once however often sent."""
+    """What the packet and its answer met in one namespace, in order; once however often sent.
+
+    Events of other packets are passed over."""
     listed = list(events)
     texts = _texts(space, namespace, listed)
     roles: dict[int, Role | None] = {}
@@ -35,7 +37,9 @@ def rules_met(
     for one in listed:
         if one.network:
             packet = parse_ip(one.network + one.transport)
-            roles[one.packet] = flow.role(packet) if packet else None
+            roles[one.packet] = flow.role_of_cut(packet) if packet else None
+        if one.packet in roles and roles[one.packet] is None:
+            continue
         met = _met(space.id, one, texts, answer=roles.get(one.packet) == "answer")
         if met is not None and met not in told:
             told.add(met)

@@ -6,9 +6,11 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from ipaddress import IPv4Address
 
 from podwire.kernel.capture import filter_of
 from podwire.kernel.netns import NetNamespace
+from podwire.kernel.nftrace import NETWORK, Match
 from podwire.lens.explain import Explanation, explain
 from podwire.lens.explain.resolve import find, parse
 from podwire.lens.names import Target, Thing, at_address, service_of
@@ -28,6 +30,8 @@ from podwire.model.errors import InvalidInputError
 _SETTLE = 0.03
 """Seconds in which frames that are on their way when the answer is there still pass."""
 _DNS_PORT = 53
+_IP_SOURCE, _IP_DESTINATION = 12, 16
+"""Where the addresses are in a header of IPv4."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +68,7 @@ def trace(snapshot: Snapshot, request: Request) -> tuple[Trace, tuple[Captured, 
             request.protocol, request.target.address, request.target.port, request.size
         )
         sequence = probe.sequence if request.protocol == "tcp" and not request.watch else None
-        matches = () if request.watch else probe.matches
+        matches = tuple(_ends(request, foreseen)) if request.watch else probe.matches
         with Recorder(places, filter_of(NUMBERS[request.protocol], sequence), matches) as recorder:
             if request.watch:
                 flow, outcome = _watched(recorder, request)
@@ -124,6 +128,16 @@ def _named(snapshot: Snapshot, request: Request) -> tuple[Trace, tuple[Captured,
     return trace(snapshot, replace(request, target=Target(thing, port, service.key)))
 
 
+def _ends(request: Request, foreseen: Explanation | None) -> Iterator[Match]:
+    """For nftables tracing: all that goes from or to an end of the real traffic, as far as the
+    rules of its protocol are concerned. Which of it was the packet is told afterwards."""
+    backends = (one.backend.partition(":")[0] for one in foreseen.branches) if foreseen else ()
+    for address in {request.source.address, request.target.address, *backends} - {""}:
+        for offset in (_IP_SOURCE, _IP_DESTINATION):
+            wanted = IPv4Address(address).packed
+            yield Match(NUMBERS[request.protocol], offset, wanted, NETWORK)
+
+
 def _watched(recorder: Recorder, request: Request) -> tuple[Flow, Outcome]:
     """The first packet that matches, and a while for its answer."""
     flows: list[Flow] = []
@@ -135,7 +149,7 @@ def _watched(recorder: Recorder, request: Request) -> tuple[Flow, Outcome]:
             and one.space == request.source.space
             and packet.kind == request.protocol
             and packet.dst == request.target.address
-            and request.target.port in (0, packet.dport)
+            and (packet.kind == "icmp" or request.target.port in (0, packet.dport))
         )
         if fits and packet is not None and not flows:
             flows.append(of_packet(packet))
