@@ -12,7 +12,7 @@ from dataclasses import dataclass
 _ARP, _IPV4 = 0x0806, 0x0800
 _ICMP, _TCP, _UDP = 1, 6, 17
 _NAMES = {_ICMP: "icmp", _TCP: "tcp", _UDP: "udp"}
-SYN, RST = 0x02, 0x04
+FIN, SYN, RST = 0x01, 0x02, 0x04
 ECHO, ECHO_REPLY = 8, 0
 _ERRORS = {3, 5, 11, 12}
 _IP = struct.Struct("!BBHHHBBH4s4s")
@@ -50,6 +50,13 @@ class Packet:
     @property
     def ends(self) -> tuple[str, int, str, int]:
         return self.src, self.sport, self.dst, self.dport
+
+    @property
+    def asks(self) -> bool:
+        """Whether an answer must come: not so to TCP's bare acknowledgements and resets."""
+        if self.kind == "tcp":
+            return not self.flags & RST and bool(self.flags & (SYN | FIN) or self.payload)
+        return self.kind == "udp" or (self.kind == "icmp" and self.kind_of == ECHO)
 
     @property
     def reversed(self) -> tuple[str, int, str, int]:

@@ -148,6 +148,7 @@ def _watched(recorder: Recorder, request: Request) -> tuple[Flow, Outcome]:
             packet is not None
             and one.space == request.source.space
             and packet.kind == request.protocol
+            and packet.asks
             and packet.dst == request.target.address
             and (packet.kind == "icmp" or request.target.port in (0, packet.dport))
         )

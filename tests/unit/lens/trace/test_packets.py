@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from podwire.lens.trace.packets import Packet, parse
 from tests.unit.lens.trace.frames import MACS, icmp, ip, tcp, udp
 
-SYN = 0x02
+FIN, SYN, RST, ACK = 0x01, 0x02, 0x04, 0x10
 
 
 def seen(data: bytes) -> Packet:
@@ -41,6 +42,23 @@ def test_an_error_that_quotes_eight_bytes_tells_ports_and_number() -> None:
     error = seen(ip(1, "10.0.0.2", "10.0.0.1", icmp(11, 0, sent[:28])))
     assert error.inner is not None
     assert (error.inner.dport, error.inner.seq) == (80, 77)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "data", "asks"),
+    [
+        (6, tcp(4000, 80, 77, 0, SYN), True),
+        (6, tcp(4000, 80, 77, 1, ACK), False),
+        (6, tcp(4000, 80, 77, 1, ACK) + b"GET", True),
+        (6, tcp(4000, 80, 77, 1, ACK | FIN), True),
+        (6, tcp(4000, 80, 77, 1, ACK | RST), False),
+        (17, udp(4000, 53, b""), True),
+        (1, icmp(8, 0, b"ping"), True),
+        (1, icmp(0, 0, b"ping"), False),
+    ],
+)
+def test_an_answer_must_come_to_some(protocol: int, data: bytes, *, asks: bool) -> None:
+    assert seen(ip(protocol, "10.0.0.1", "10.0.0.2", data)).asks is asks
 
 
 def test_arp() -> None:
