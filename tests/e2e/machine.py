@@ -73,10 +73,11 @@ def processes(word: str) -> list[str]:
     return found
 
 
-def snapshot() -> dict[str, object]:
+def snapshot(lab: str) -> dict[str, object]:
+    """Other labs may come and go beside this one, in cgroups of their own names."""
     return {
         "sysctls": sysctls(),
         "network": network(),
         "mounts": mounts(),
-        "labs": [one for one in cgroups() if re.search(r"/podwire-[^/]+$", one)],
+        "labs": [one for one in cgroups() if one.endswith(f"/podwire-{lab}")],
     }

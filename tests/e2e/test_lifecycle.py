@@ -21,7 +21,7 @@ BARE = ("--no-workload",)
 @pytest.fixture
 def other(tmp_path: Path) -> Iterator[LabHarness]:
     """A lab of the test's own; whatever the test does to it, it is taken down."""
-    made = LabHarness("e2e-other", tmp_path)
+    made = LabHarness(f"e2e-{os.getpid()}", tmp_path)
     yield made
     made.podwire("down")
 
@@ -41,13 +41,13 @@ def left_of(lab: LabHarness) -> list[str]:
 
 
 def test_up_and_down_ten_times_leaves_the_machine_as_it_was(other: LabHarness) -> None:
-    before = machine.snapshot()
+    before = machine.snapshot(other.name)
     for _ in range(10):
         other.podwire("up", *BARE)
         assert other.status()["state"] == "running"
         other.podwire("down")
         assert left_of(other) == []
-    after = machine.snapshot()
+    after = machine.snapshot(other.name)
     for what, was in before.items():
         assert after[what] == was, what
 
@@ -128,7 +128,7 @@ def test_a_context_of_somebody_elses_is_not_overwritten(other: LabHarness) -> No
     config.write_text(theirs)
     assert "'mine'" in other.podwire_refused("up", "--cluster", "mine").replace('"', "'")
     other.podwire("up", *BARE)
-    assert "current-context: azurecni-cluster-e2e-other" in config.read_text()
+    assert f"current-context: azurecni-cluster-{other.name}" in config.read_text()
     other.podwire("down")
     assert "current-context: mine" in config.read_text()
     assert "azurecni" not in config.read_text()
