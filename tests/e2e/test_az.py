@@ -324,12 +324,16 @@ def test_a_killed_daemon_goes_on_with_what_it_was_asked(shell: Shell) -> None:
     wait_for("the daemon is gone", lambda: not Path(f"/proc/{pid}").exists(), 30)
     shell.lab.podwire("up", "--empty")
 
-    def states() -> bool:
-        found = shell.az("aks list")
-        assert isinstance(found, list)
-        return [one["provisioningState"] for one in found] == ["Succeeded"] * 3
+    arm = Arm(shell.lab.name)
+    listed = f"{arm.subscription}/providers/Microsoft.ContainerService/managedClusters"
 
-    wait_for("all three clusters", states, 180)
+    def states() -> list[str]:
+        return [one["properties"]["provisioningState"] for one in arm.get(listed)["value"]]
+
+    wait_for("all three clusters", lambda: states() == ["Succeeded"] * 3, 180)
+    found = shell.az("aks list")
+    assert isinstance(found, list)
+    assert [one["provisioningState"] for one in found] == ["Succeeded"] * 3
     sets = shell.az("vmss list -g Machines")
     assert isinstance(sets, list)
     assert [one["sku"]["capacity"] for one in sets] == [1]
