@@ -3,9 +3,8 @@ PYTHON ?= /usr/bin/python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.stamp
-# Two tests at a time, what shares something one after the other. In the order of the directories: the
-# longest are not the last there.
-TWO    := $(BIN)/pytest -q -n 2 --no-loadscope-reorder --dist
+# Two modules at a time, in the order of the directories: the longest are not the last there.
+TWO    := $(BIN)/pytest -q -n 2 --no-loadscope-reorder --dist loadfile
 
 .PHONY: up down test check unit netns e2e az bench clean
 
@@ -26,15 +25,15 @@ check: $(STAMP)
 	$(BIN)/ruff check src tests bench
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(TWO) loadfile tests/unit
+	$(TWO) tests/unit
 
 netns: $(STAMP)
 	@scripts/test-packages
-	$(TWO) loadfile tests/netns
+	$(TWO) tests/netns
 
 e2e: $(STAMP) az
 	@scripts/test-packages
-	$(TWO) loadgroup tests/e2e
+	$(TWO) tests/e2e
 
 # The real azure-cli, in .venv-az: put .venv-az/bin into PATH.
 az: $(STAMP)

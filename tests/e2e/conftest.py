@@ -1,4 +1,5 @@
-"""One lab for all tests of the document; tests that end or break labs bring up their own."""
+"""One lab for all tests of the document, one for each of two workers (Makefile); tests that end or
+break labs bring up their own."""
 
 from __future__ import annotations
 
@@ -10,14 +11,6 @@ import pytest
 from tests.e2e.harness import LabHarness
 
 
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """Two workers (Makefile): who uses the one lab does so in one of them, any other module's tests
-    are in either, together."""
-    assert isinstance(item, pytest.Function)
-    shared = "lab" in item.fixturenames and not hasattr(item.module, "lab")
-    item.add_marker(pytest.mark.xdist_group("lab" if shared else item.path.stem))
-
-
 @pytest.fixture(scope="session", autouse=True)
 def _root() -> None:
     assert os.geteuid() == 0, "the end-to-end tests make namespaces: run them as root"
@@ -26,7 +19,8 @@ def _root() -> None:
 @pytest.fixture(scope="session")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabHarness]:
     """The document's cluster as `podwire up` leaves it, with a tools pod on every node."""
-    made = LabHarness("e2e", tmp_path_factory.mktemp("home"))
+    name = f"e2e{os.environ.get('PYTEST_XDIST_WORKER', '')}"
+    made = LabHarness(name, tmp_path_factory.mktemp("home"))
     try:
         made.podwire("up", "--cluster", "azurecni-cluster")
         yield made
