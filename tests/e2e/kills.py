@@ -79,7 +79,7 @@ class Rig:
         pid = control.daemon_pid(self.layout)
         assert pid is not None
         os.kill(pid, signal.SIGKILL)
-        wait_for("the daemon is gone", lambda: control.daemon_pid(self.layout) is None, 30)
+        wait_for("the daemon is gone", lambda: control.daemon_pid(self.layout) is None)
 
     def again(self) -> None:
         self.lab.podwire("up", "--empty")

@@ -24,7 +24,7 @@ def check_nodes(lab: LabHarness, pod_cidr: str) -> None:
         assert {("168.63.129.16", "eth0"), ("169.254.169.254", "eth0")} <= routes
         if _pods_on(lab, name):
             assert (str(own.network_address), "cbr0") in routes
-            wait_for("cbr0 is promiscuous", lambda name=name: _promiscuous(lab, name), 30)
+            wait_for("cbr0 is promiscuous", lambda name=name: _promiscuous(lab, name))
 
 
 def check_pods(lab: LabHarness, selector: str) -> None:

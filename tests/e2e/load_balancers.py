@@ -99,7 +99,7 @@ def _service(
         ingress = lab.get("service", name)["status"]["loadBalancer"].get("ingress")
         return ingress[0]["ip"] if ingress else ""
 
-    address = wait_for(f"{name} has an address", shown, timeout=20)
+    address = wait_for(f"{name} has an address", shown)
     wait_for(f"{name} answers", lambda: _answers(lab, address))
     try:
         yield address

@@ -91,7 +91,7 @@ def assert_all_agree(lab: LabHarness) -> None:
 
 def test_a_leak_on_a_node_is_named_and_ended(lab: LabHarness) -> None:
     lab.rolled_out("deployment/nginx")
-    wait_for("ledger, kernel and API agree", lambda: assert_all_agree(lab) or True, 30)
+    wait_for("ledger, kernel and API agree", lambda: assert_all_agree(lab) or True)
     node = lab.nodes()[0]
     lab.on_node(
         node, f"ip netns add leak && {PODWIRE} cni add --netns leak --pod default/leaky && "
@@ -128,7 +128,7 @@ def test_churn_of_sixty_pods_leaks_nothing(lab: LabHarness) -> None:
     assert_all_agree(lab)
     lab.kubectl("delete", "deployment", "churn")
     wait_for("no pod left", lambda: gone(lab, "churn"), 240)
-    wait_for("ledger, kernel and API agree", lambda: assert_all_agree(lab) or True, 30)
+    wait_for("ledger, kernel and API agree", lambda: assert_all_agree(lab) or True)
 
 
 @pytest.fixture

@@ -191,7 +191,7 @@ def test_the_balancer_of_a_service_is_shown(shell: Shell) -> None:
     )
     shell.run(f"kubectl apply -f - <<< {shlex.quote(service)}")
     get = "kubectl get service inside -o jsonpath={.status.loadBalancer.ingress[0].ip}"
-    address = wait_for("the Service's address", lambda: shell.run(get), 30)
+    address = wait_for("the Service's address", lambda: shell.run(get))
     listed = shell.az(f"network lb list -g {MACHINES}")
     assert isinstance(listed, list)
     assert [one["name"] for one in listed] == ["kubernetes-internal"]
@@ -321,7 +321,7 @@ def test_a_killed_daemon_goes_on_with_what_it_was_asked(shell: Shell) -> None:
     shell.run(f"{az} --no-wait")
     pid = int(Path(f"/run/podwire/{shell.lab.name}/lock").read_text())
     os.kill(pid, signal.SIGKILL)
-    wait_for("the daemon is gone", lambda: not Path(f"/proc/{pid}").exists(), 30)
+    wait_for("the daemon is gone", lambda: not Path(f"/proc/{pid}").exists())
     shell.lab.podwire("up", "--empty")
 
     arm = Arm(shell.lab.name)

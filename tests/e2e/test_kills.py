@@ -93,7 +93,7 @@ def test_scale_down_start_and_a_new_load_balancer(rig: Rig) -> None:
     )
     rig.finished(started)
     rig.check()
-    wait_for("the Service has its address", lambda: address(rig), 30)
+    wait_for("the Service has its address", lambda: address(rig))
 
 
 def test_nodepool_add_and_delete(rig: Rig) -> None:

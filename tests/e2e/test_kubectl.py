@@ -24,7 +24,7 @@ def pod(lab: LabHarness) -> str:
 
 def test_logs(lab: LabHarness, pod: str) -> None:
     lab.in_pod(pod, "curl", "-sS", "http://127.0.0.1/a-page-that-is-logged")
-    wait_for("the log line", lambda: "a-page-that-is-logged" in lab.kubectl("logs", pod), 10)
+    wait_for("the log line", lambda: "a-page-that-is-logged" in lab.kubectl("logs", pod))
 
 
 def test_exec_with_a_terminal(lab: LabHarness, pod: str) -> None:
