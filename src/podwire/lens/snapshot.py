@@ -209,13 +209,26 @@ class Space:
 
 @dataclass(frozen=True, slots=True)
 class KeptResult:
-    """A result of ADD that the runtime keeps until its DEL (libcni's cache)."""
+    """A result of ADD that the runtime keeps until its DEL (libcni's cache). netns: the path of the
+    pod's namespace, "" if not told."""
 
     path: str
     network: str
     container_id: str
     ifname: str
     addresses: tuple[str, ...]
+    netns: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reserved:
+    """An address that the plugin host-local holds for a container: a file that is called as it is.
+    age: seconds since it was written."""
+
+    path: str
+    address: str
+    container_id: str
+    age: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +256,8 @@ class Attachments:
     """Inodes of the network namespaces in which processes live."""
     abandoned: tuple[int, ...] = ()
     """Ids of the leases whose call died in the middle of its work."""
+    reserved: tuple[Reserved, ...] = ()
+    """Of nodes whose addresses host-local gives: kubenet's."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,6 +74,16 @@ def _without_route(space_id: str, dst: str) -> Mutation:
     return _routes(space_id, lambda routes: tuple(one for one in routes if one.dst != dst))
 
 
+def _without_address(space_id: str, cidr: str) -> Mutation:
+    return lambda seen: build.edit(
+        seen,
+        space_id,
+        lambda one: replace(
+            one, addresses=tuple(each for each in one.addresses if each.cidr != cidr)
+        ),
+    )
+
+
 def _neighbour(space_id: str, ip: str, mac: str, state: str = "PERMANENT") -> Mutation:
     """mac "": the entry goes."""
 
@@ -324,6 +334,44 @@ CASES = (
     Case(
         *("node has no route to pod", "transparent", _without_route("node/n1", "10.220.2.5/32")),
         *("client-2", "web-1:80", "pod-route-missing", "pod default/web-1"),
+    ),
+    Case(
+        *("node has no route to its range", "kubenet", _without_route("node/n1", "10.244.0.0/24")),
+        *("client-2", "web-1:80", "pod-route-missing", "link node/n1 cbr0"),
+    ),
+    Case(
+        *("cbr0 without address", "kubenet"),
+        _all(
+            _without_route("node/n1", "10.244.0.0/24"),
+            _without_address("node/n1", "10.244.0.1/24"),
+        ),
+        *("client-2", "web-1:80", "pod-route-missing", "link node/n1 cbr0"),
+    ),
+    Case(
+        *("cbr0 is down", "kubenet"),
+        _all(
+            _without_route("node/n1", "10.244.0.0/24"),
+            _link("node/n1", "cbr0", up=False),
+        ),
+        *("client-2", "web-1:80", "link-down", "link node/n1 cbr0"),
+    ),
+    Case(
+        *("no route leads to a node's range", "kubenet"),
+        _subnet(route_table=RouteTable("pods", ())),
+        *("client-1", "web-2:80", "udr-missing", "node n2"),
+    ),
+    Case(
+        *("MAC of the host's end changed", "transparent"),
+        _link("node/n1", "azv6", mac=OTHER_MAC),
+        *("client-1", "web-2:80", "mac-mismatch", "link node/n1 azv6"),
+    ),
+    Case(
+        *(
+            "wrong MAC of the next hop",
+            "transparent",
+            _neighbour(_CLIENT1, "169.254.1.1", OTHER_MAC),
+        ),
+        *("client-1", "web-2:80", "neighbour-wrong-mac", "link pod/default/client-1 eth0"),
     ),
     Case(
         *("node has no route to pod, same", "transparent"),

@@ -9,9 +9,11 @@ from __future__ import annotations
 import json
 import os
 import socket
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from typing import Any
 
 from podwire import __version__
@@ -25,11 +27,13 @@ from podwire.ipam.lease import Lease
 from podwire.ipam.ledger import STATE_DIR
 from podwire.kernel.netns import NetNamespace
 from podwire.lens.collect.reading import Reading
-from podwire.lens.snapshot import Attachments, KeptResult
+from podwire.lens.snapshot import Attachments, KeptResult, Reserved
 from podwire.model.errors import KernelError, UnavailableError
 
 NAMED = ("/var/run/netns", "/var/run/docker/netns")
 """Where runtimes and `ip netns` keep namespaces."""
+HOST_LOCAL = "/var/lib/cni/networks"
+"""Where host-local holds addresses, when its configuration names no dataDir."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +76,16 @@ def read_inside(own: int) -> Inside:
             pods=None if containers.ids is None else tuple(sorted(containers.ids)),
             told_by=containers.told_by,
             kept=tuple(
-                KeptResult(one.path, one.network, one.container_id, one.ifname, one.addresses)
+                KeptResult(
+                    *(one.path, one.network, one.container_id, one.ifname, one.addresses),
+                    one.netns,
+                )
                 for one in containers.kept
             ),
             conflist=conflist,
             own=tuple(sorted(containers.own)),
             abandoned=attachments.abandoned,
+            reserved=tuple(_reserved(conflist[1])) if mode == "kubenet" else (),
         ),
         tuple(_opened(_named(attachments.leases, containers), own)),
         reading.part("resolv_conf", _resolv_conf) or "",
@@ -128,6 +136,20 @@ def _kubenet_bridge(conflist: str) -> str:
         if first["type"] == "bridge":
             return str(first.get("bridge", "cni0"))
     return ""
+
+
+def _reserved(conflist: str) -> Iterator[Reserved]:
+    """What host-local holds for this network. Source: its backend/disk (a file for each address:
+    the container's id, and the interface, on lines of their own)."""
+    directory = os.path.join(HOST_LOCAL, str(json.loads(conflist).get("name", "")))
+    now = time.time()
+    with suppress(OSError):
+        for name in sorted(os.listdir(directory)):
+            path = os.path.join(directory, name)
+            with suppress(OSError, ValueError), open(path, encoding="utf-8") as file:
+                ip_address(name)
+                held, age = file.read().split(), now - os.fstat(file.fileno()).st_mtime
+                yield Reserved(path, name, held[0] if held else "", age)
 
 
 def _named(held: Iterable[Lease], containers: Containers) -> Iterator[tuple[str, str, str]]:

@@ -26,6 +26,16 @@ KINDS = {
     "pod-wiring": Kind(
         ERROR, "a pod's wiring is not whole", "the pod cannot be reached, in part or at all"
     ),
+    "kubenet-wiring": Kind(
+        ERROR,
+        "what kubenet keeps of a node is not whole",
+        "pods of this node lose packets, maybe all",
+    ),
+    "pod-range-unrouted": Kind(
+        ERROR,
+        "the VNet does not lead a node's range of pods to the node",
+        "pods of other nodes do not reach its pods, nor these them",
+    ),
     "mode-differs": Kind(
         ERROR,
         "the configuration wants another mode than the node is wired in",

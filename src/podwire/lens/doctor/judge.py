@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from podwire.lens.doctor import (
     doubles,
     kube,
+    kubenet,
     ledger,
     machine,
     proxies,
@@ -48,6 +49,7 @@ def _of_node(snapshot: Snapshot, node: Node) -> Iterator[Finding]:
     if here is not None:
         yield from wiring.findings(snapshot, here)
     yield from ledger.findings(snapshot, node, here)
+    yield from kubenet.findings(snapshot, node)
     yield from shadows.findings(snapshot, node)
     yield from machine.findings(snapshot, node)
 

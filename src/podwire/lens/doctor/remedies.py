@@ -10,7 +10,7 @@ from podwire.lens.doctor.values import Finding
 
 CNI = "podwire cni"
 _NODES = ("sysctl", "ip", "iptables", "ip6tables", "iptables-legacy", "ip6tables-legacy", "nft",
-          "systemctl", "modprobe", "pkill")  # fmt: skip
+          "systemctl", "modprobe", "pkill", "bridge", "rm")  # fmt: skip
 """Programs that work on the machine that they run on."""
 
 

@@ -5,16 +5,19 @@ Pure; each function returns a culprit, the last resort being the symptom itself.
 
 from __future__ import annotations
 
+from ipaddress import IPv4Network
+
 from podwire.lens.explain import remedies
 from podwire.lens.explain.faults import culprit
 from podwire.lens.explain.nftables import Ruleset
+from podwire.lens.explain.routing import lookup
 from podwire.lens.explain.skb import Skb
 from podwire.lens.explain.trail import Trail
 from podwire.lens.explain.values import Culprit, Entry
 from podwire.lens.explain.world import Stack, World
 from podwire.lens.snapshot import MAIN, Link
 from podwire.model.bridge_mode import POD_MACS, TABLE_FAMILY, TABLE_NAME
-from podwire.model.transparent_mode import NEXT_HOP
+from podwire.model.transparent_mode import HOST_MAC, NEXT_HOP
 
 
 def missing_address(world: World, stack: Stack, address: str, place: str) -> Culprit | None:
@@ -67,7 +70,10 @@ def lost_pod(world: World, address: str, place: str) -> Culprit | None:
     if not host.up:
         return link_down(world, stack, host)
     if host.master:
-        return missing_address(world, far, address, place)
+        if host.master in stack.links and not stack.links[host.master].up:
+            return link_down(world, stack, stack.links[host.master])
+        missing = missing_address(world, far, address, place)
+        return missing or _range_unrouted(world, stack, far, host.master, address, place)
     bridge = pod_bridge(stack)
     if bridge:
         return not_enslaved(world, stack, host, bridge, place)
@@ -86,6 +92,30 @@ def lost_pod(world: World, address: str, place: str) -> Culprit | None:
         thing=f"pod {far.id.removeprefix('pod/')}",
         show=f"ip route get {address}",
         mend=f"ip route add {address}/32 dev {host.name}",
+    )
+
+
+def _range_unrouted(
+    world: World, stack: Stack, pod: Stack, bridge: str, address: str, place: str
+) -> Culprit | None:
+    """When a node of kubenet does not lead its own range to its bridge."""
+    found = lookup(stack, Skb("", "", address))
+    node = world.pod_range(address)
+    if found.link == bridge or node is None or stack.node is None or node.name != stack.node.name:
+        return None
+    net = IPv4Network(node.pod_cidr)
+    gateway = f"{net[1]}/{net.prefixlen}"
+    has = (bridge, gateway) in {(one.link, one.cidr) for one in stack.space.addresses}
+    missing = "" if has else f", which has not its address {gateway}"
+    return culprit(
+        world,
+        "pod-route-missing",
+        f"{stack.label} has no route to {pod.label}: {net} dev {bridge} is missing{missing}",
+        place,
+        stack,
+        thing=stack.link_object(bridge),
+        show=f"ip route get {address}",
+        mend=f"ip route add {net} dev {bridge}" if has else f"ip addr add {gateway} dev {bridge}",
     )
 
 
@@ -210,7 +240,8 @@ def wrong_mac(trail: Trail, stack: Stack, link: Link, skb: Skb, rules: Ruleset |
         return found
     by = skb.dmac_by
     believed = _believed(world, stack, skb.arp.target_ip if skb.arp else skb.dst, rules)
-    if by is not None and (link.mac in believed.values() or not believed):
+    is_host_end = by is not None and by.text.startswith(f"{NEXT_HOP} ") and skb.dmac == HOST_MAC
+    if by is not None and not is_host_end and (link.mac in believed.values() or not believed):
         return _wrong_entry(world, stack, link, skb, by)
     text = f"{link.name} of {stack.label} has the MAC {link.mac}; frames for it go to {skb.dmac}"
     fault = "mac-changed" if stack.space.kind == "pod" else "mac-mismatch"
@@ -290,6 +321,7 @@ def _wrong_entry(world: World, stack: Stack, link: Link, skb: Skb, by: Entry) ->
             mend=f"{_ADD} '{{ {ip} : {link.mac} }}'",
         )
     device = by.object.split(" ")[-1]
+    ip = by.text.split(" ")[0]  # the next hop's, which need not be the packet's
     return culprit(
         *(world, "neighbour-wrong-mac"),
         f"{sender.label} takes {skb.dmac} for the MAC of {ip}: it is {link.mac} ({by.text})",

@@ -16,6 +16,7 @@ from podwire.lens.explain.skb import BROADCAST, Skb
 from podwire.lens.explain.trail import End
 from podwire.lens.explain.values import Culprit, Entry, Verdict
 from podwire.lens.explain.world import Stack
+from podwire.lens.kube_values import KubeNode
 from podwire.lens.snapshot import Plugged, VirtualNetwork
 from podwire.model.effective_routes import EffectiveRoute, effective_routes, route_to
 from podwire.model.effective_security import Packet, evaluate
@@ -175,12 +176,25 @@ class Fabric:
     def _unowned(self, skb: Skb) -> End:
         service = self._world.service_at(skb.dst)
         pod = self._world.pod_addresses.get(skb.dst)
+        node = self._world.pod_range(skb.dst)
+        if node is not None:
+            return self._unrouted(skb, node)
         text = f"no NIC of the VNet has {skb.dst}"
         if pod is not None:
             text += f", the address of pod {pod.key}"
         if service is not None:
             return self._unserved(skb, text)
         return self._drop("unowned-address", text, "fabric route", skb, verdict=self._nowhere(skb))
+
+    def _unrouted(self, skb: Skb, node: KubeNode) -> End:
+        """Of kubenet: only the route table knows where a node's pods are."""
+        return self._drop(
+            "udr-missing",
+            f"no route of the subnet's table leads to {node.pod_cidr}, the pods of {node.name}",
+            *("fabric route", skb),
+            verdict=self._nowhere(skb),
+            thing=f"node {node.name}",
+        )
 
     def _unserved(self, skb: Skb, text: str) -> End:
         """A service's address came out of a node: its rules have not translated it."""

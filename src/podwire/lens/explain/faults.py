@@ -53,6 +53,7 @@ FAULTS: Mapping[str, str] = {
     "duplicate-address": "two have the same address",
     "pod-gone": "the address is nobody's",
     "nsg-deny": "a network security group denies",
+    "udr-missing": "no route of the subnet's route table leads to a node's pods",
     "udr-nowhere": "a route of the subnet's route table leads nowhere",
     "udr-no-forwarding": "a route leads to a NIC that does not forward",
     "spoofed-source": "the fabric drops a source address that is not the NIC's",

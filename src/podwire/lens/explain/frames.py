@@ -14,7 +14,7 @@ from podwire.lens.explain.bridge import FORWARDING, way_of
 from podwire.lens.explain.faults import culprit
 from podwire.lens.explain.hooks import Hooks
 from podwire.lens.explain.nftables import Ruleset
-from podwire.lens.explain.routing import forwarding, lookup
+from podwire.lens.explain.routing import asking_address, forwarding, lookup
 from podwire.lens.explain.skb import BROADCAST, Arp, Skb
 from podwire.lens.explain.trail import End, Trail
 from podwire.lens.explain.values import Culprit, Entry
@@ -299,8 +299,7 @@ class Frames(ABC):
         return Entry("neighbour", text, stack.link_object(link), f"ip neighbour show {ip}")
 
     def _ask(self, stack: Stack, link: Link, ip: str, skb: Skb) -> End:
-        own = [one for one, name in stack.local.items() if name == link.name]
-        sender = own[0] if own else skb.src
+        sender = skb.src if skb.src in stack.local else asking_address(stack, link.name)
         arp = Arp("request", sender, link.mac, ip)
         request = Skb("arp", sender, ip, smac=link.mac, dmac=BROADCAST, arp=arp)
         request.pkttype = "broadcast"

@@ -102,6 +102,15 @@ def source_of(stack: Stack, found: Found) -> str:
     return next(iter([*first, *(one.ip for one in own)]), "")
 
 
+def asking_address(stack: Stack, link: str) -> str:
+    """Whose answer a stack waits for that asks on this link for somebody else's packet; a link
+    without an address asks with another's. Source: net/ipv4/arp.c (arp_solicit, arp_announce 0).
+    """
+    own = [one for one in stack.space.addresses if one.scope == "global" and ":" not in one.cidr]
+    own.sort(key=lambda one: one.link != link)
+    return next((one.ip for one in own), "0.0.0.0")
+
+
 def route_text(route: Route) -> str:
     """As `ip route` prints it."""
     words = [] if route.kind == "unicast" else [route.kind]

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import cached_property
-from ipaddress import IPv4Network
+from ipaddress import IPv4Address, IPv4Network
 
 from podwire.lens.commands import on_node
-from podwire.lens.kube_values import Pod, Service
+from podwire.lens.kube_values import KubeNode, Pod, Service
 from podwire.lens.snapshot import IptablesChain, Link, Node, Route, Snapshot, Space, VirtualNetwork
 
 
@@ -147,6 +147,14 @@ class World:
                         names[one.address] = name
         return names
 
+    def pod_range(self, address: str) -> KubeNode | None:
+        """The node whose range of a pod CIDR has the address: kubenet's."""
+        for cluster in self.snapshot.clusters:
+            for one in cluster.nodes if cluster.pod_cidr else ():
+                if one.pod_cidr and IPv4Address(address) in IPv4Network(one.pod_cidr):
+                    return one
+        return None
+
     def service_at(self, address: str) -> Service | None:
         for cluster in self.snapshot.clusters:
             for one in cluster.services:
@@ -179,4 +187,9 @@ class World:
         for one in stack.node.attachments.leases if stack.node else ():
             if one.netns and name in (f"{one.pod_namespace}/{one.pod_name}", one.container_id):
                 return one.netns
+        own = {one.ip for one in stack.space.addresses}
+        own |= {self.pods[stack.id].address} if stack.id in self.pods else set()
+        for kept in stack.node.attachments.kept if stack.node else ():
+            if kept.netns and own & set(kept.addresses) and kept.ifname in stack.links:
+                return kept.netns
         return f"/run/netns/NETNS-OF-{name.replace('/', '-')}"
