@@ -15,9 +15,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """source, target: as given to explain. culprits: the names of faults that are right answers;
-    blamed: what the culprit's object or text must name. size: bytes of the packet; broken: whether
-    a small connection fails while it is planted."""
+    """source, target: as given to explain. culprits: the names of faults that are right answers, ()
+    when the packet arrives all the same; blamed: what the culprit's object or text must name. size:
+    bytes of the packet; broken: whether a small connection fails while it is planted. mode: whose
+    lab. finding: the doctor's kind, whose command, typed as it is printed, must mend it; "": it is
+    not asked."""
 
     name: str
     plant: tuple[str, ...]
@@ -29,6 +31,8 @@ class Fault:
     size: int = 0
     protocol: str = "tcp"
     broken: bool = True
+    mode: str = "bridge"
+    finding: str = ""
 
 
 def _iptables(fault: str, rule: str, culprit: str, blamed: str, **rest: str) -> Fault:

@@ -1,5 +1,6 @@
-"""Planted faults, one after the other, on a lab that is up: explain names the culprit of each, and
-trace sees the packet for the last time beside it.
+"""Planted faults, one after the other, on a lab of each mode: explain names the culprit of each,
+and trace sees the packet for the last time beside it. Where the doctor is asked, it finds this and
+nothing else, and its command, typed as it is printed, mends it.
 
 Each is first shown to be real: the connection that worked does not while it is planted, and does
 again when it is mended. Explain sees nothing but a snapshot of that moment; trace sends a packet.
@@ -7,27 +8,33 @@ again when it is mended. Explain sees nothing but a snapshot of that moment; tra
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from podwire.cli.snapshots import lab_site
+from podwire.ipam.lease import Lease
 from podwire.kernel.netns import NetNamespace
 from podwire.lab import control
 from podwire.lens import names
 from podwire.lens.collect import collect
+from podwire.lens.doctor.judge import judge
+from podwire.lens.doctor.values import Finding
 from podwire.lens.explain import explain
 from podwire.lens.explain.values import Explanation
-from podwire.lens.snapshot import Snapshot
+from podwire.lens.snapshot import KeptResult, Node, Snapshot
 from podwire.lens.trace import Request, Trace, trace
 from podwire.model.layout import LabLayout
 from tests.e2e.endpoint import Arm
 from tests.e2e.faults import Fault, faults
-from tests.e2e.harness import LabHarness, run, wait_for
+from tests.e2e.harness import PODWIRE, LabHarness, run, wait_for
+from tests.e2e.mode_faults import of_modes
 
 _POD = """\
 apiVersion: v1
@@ -46,17 +53,20 @@ metadata: {{name: {name}}}
 spec: {{selector: {{pod: {pod}}}, ports: [{{port: 80}}]}}
 ---
 """
+_UP = {
+    "bridge": (),
+    "transparent": ("--network-policy", "azure"),
+    "kubenet": ("--network-plugin", "kubenet", "--pod-cidr", "10.100.0.0/16"),
+}
 _SERVICES = {"one": "c", "self": "a", "local": "b", "empty": "nobody"}
 
 
 class Closing:
     """What the VNet's owner may do to the nodes' subnet."""
 
-    def __init__(self, arm: Arm) -> None:
-        self._arm = arm
-        self._subnet = arm.network(
-            "NetworkLab", "virtualNetworks", "aksvnet", "subnets", "azurecni"
-        )
+    def __init__(self, arm: Arm, name: str, prefix: str) -> None:
+        self._arm, self._prefix = arm, prefix
+        self._subnet = arm.network("NetworkLab", "virtualNetworks", "aksvnet", "subnets", name)
 
     def nsg(self, port: str) -> None:
         properties = {
@@ -90,7 +100,7 @@ class Closing:
         self._associate({field: {"id": thing}})
 
     def _associate(self, more: dict[str, Any]) -> None:
-        properties = {"addressPrefix": "10.220.2.0/24", **more}
+        properties = {"addressPrefix": self._prefix, **more}
         self._arm.done("PUT", self._subnet, {"properties": properties})
 
 
@@ -99,6 +109,7 @@ class Bed:
     """values: what commands, sources and targets name in braces. seen: the last snapshot."""
 
     lab: LabHarness
+    mode: str
     values: dict[str, str]
     pids: dict[str, int]
     seen: Snapshot = field(default_factory=lambda: Snapshot(0.0, 0.0))
@@ -109,7 +120,10 @@ class Bed:
 
     @cached_property
     def vnet(self) -> Closing:
-        return Closing(Arm(self.lab.name))
+        subnet = ("azurecni", "10.220.2.0/24")
+        if self.mode == "kubenet":
+            subnet = ("kubenet", "10.220.1.0/24")
+        return Closing(Arm(self.lab.name), *subnet)
 
     def run(self, line: str) -> None:
         """A command of a fault, where it says."""
@@ -132,6 +146,26 @@ class Bed:
         said = explain(seen, source, target, protocol=fault.protocol, size=fault.size)
         return said, trace(seen, Request(source, target, fault.protocol, fault.size, wait=0.4))[0]
 
+    def diagnosed(self) -> list[Finding]:
+        """What the doctor finds in the last snapshot, but for the service that has nobody."""
+        found = judge(self.seen).findings
+        return [one for one in found if one.thing != "service default/empty"]
+
+    def cured(self, fault: Fault) -> None:
+        """The doctor finds this and nothing else; its command, typed as printed, mends it."""
+        (found,) = self.diagnosed()
+        assert found.id == fault.finding, found
+        assert fault.blamed.format(**self.values) in f"{found}", found
+        path = f"{PODWIRE.rpartition('/')[0]}:{os.environ['PATH']}"
+        said = run("/bin/bash", "-c", found.remedy, env={**self.lab.env, "PATH": path})
+        assert not found.ours or "made again" in said, said
+        wait_for("the doctor is content", self.is_healthy, 10)
+        assert self.connects(fault)
+
+    def is_healthy(self) -> bool:
+        self.seen = self.snapshot()
+        return not self.diagnosed()
+
     def connects(self, fault: Fault) -> bool:
         """Whether a real connection can be made, as the fault's source would."""
         source, target = (one.format(**self.values) for one in (fault.source, fault.target))
@@ -146,16 +180,18 @@ class Bed:
 
 
 @pytest.fixture(scope="module")
-def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
-    lab = LabHarness("faults", tmp_path_factory.mktemp("home"))
+def bed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
+    """Of the mode that is the parameter; pytest puts the tests of one mode together."""
+    mode: str = request.param
+    lab = LabHarness(f"faults-{mode}", tmp_path_factory.mktemp("home"))
     try:
-        lab.podwire("up", "--nodes", "2", "--no-workload")
-        yield _made(lab, tmp_path_factory.mktemp("bed"))
+        lab.podwire("up", "--nodes", "2", "--no-workload", *_UP[mode])
+        yield _made(lab, mode, tmp_path_factory.mktemp("bed"))
     finally:
         lab.podwire("down")
 
 
-def _made(lab: LabHarness, directory) -> Bed:
+def _made(lab: LabHarness, mode: str, directory: Path) -> Bed:
     nodes = lab.nodes()
     text = "".join(_POD.format(name=one, node=nodes[one == "c"]) for one in "abc")
     text += "".join(_SERVICE.format(name=one, pod=pod) for one, pod in _SERVICES.items())
@@ -164,20 +200,19 @@ def _made(lab: LabHarness, directory) -> Bed:
     lab.kubectl("apply", "-f", str(manifest))
     lab.kubectl("wait", "--for=condition=Ready", "pod/a", "pod/b", "pod/c", "--timeout=120s")
     pids = {f"n{number}": one["pid"] for number, one in enumerate(lab.status()["nodes"])}
-    made = Bed(lab, {"node_0": nodes[0], nodes[0]: f"/proc/{pids['n0']}/ns/net"}, pids)
+    made = Bed(lab, mode, {"node_0": nodes[0], nodes[0]: f"/proc/{pids['n0']}/ns/net"}, pids)
     seen = made.snapshot()
     for node in seen.nodes:
-        number = nodes.index(node.name)
-        for lease in node.attachments.leases:
-            one, path = lease.pod_name, _path(pids[f"n{number}"], lease.netns)
-            if lease.pod_namespace != "default":
-                continue
-            made.values |= {f"pod_{one}": f"default/{one}", f"default/{one}": path}
-            made.values |= {f"netns_{one}": path, f"ip_{one}": lease.address}
-            made.values |= {f"mac_{one}": lease.mac, f"azv_{one}": lease.host_link}
-    for cluster in seen.clusters:
-        for service in cluster.services:
-            made.values[f"svc/{service.key}"] = service.cluster_ip
+        pid = pids[f"n{nodes.index(node.name)}"]
+        for one in "abc":
+            made.values |= _of_pod(one, node, seen, pid)
+    (cluster,) = seen.clusters
+    for service in cluster.services:
+        made.values[f"svc/{service.key}"] = service.cluster_ip
+    for number, name in enumerate(nodes):
+        known = next(one for one in cluster.nodes if one.name == name)
+        made.values[f"range_{number}"] = known.pod_cidr
+        made.values[f"gateway_{number}"] = known.pod_cidr.replace(".0/24", ".1/24")
     made.values["ip_svc"] = made.values["svc/default/one"]
     ids = lab.on_node(nodes[0], "crictl ps -q --label io.kubernetes.pod.name=a").split()
     made.values["resolv_a"] = lab.on_node(
@@ -189,12 +224,45 @@ def _made(lab: LabHarness, directory) -> Bed:
     return made
 
 
+def _of_pod(name: str, node: Node, seen: Snapshot, pid: int) -> dict[str, str]:
+    """What is known of a pod where it is, {} elsewhere: by its link, for kubenet has no leases."""
+    space = seen.space(f"pod/default/{name}")
+    if space is None or space.id not in node.pods:
+        return {}
+    link = next(one for one in space.links if one.peer)
+    (address,) = (
+        one.ip for one in space.addresses if one.link == link.name and one.scope == "global"
+    )
+    held = node.attachments
+    paths = [one.netns for one in (*held.leases, *held.kept) if address in _addresses(one)]
+    path = _path(pid, paths[0])
+    return {
+        f"pod_{name}": f"default/{name}",
+        f"default/{name}": path,
+        f"netns_{name}": path,
+        f"ip_{name}": address,
+        f"mac_{name}": link.mac,
+        f"azv_{name}": link.peer[1] if link.peer else "",
+    }
+
+
+def _addresses(one: Lease | KeptResult) -> tuple[str, ...]:
+    return one.addresses if isinstance(one, KeptResult) else (one.address,)
+
+
 def _path(pid: int, netns: str) -> str:
     """As it is seen from here; an absolute symlink of the node's would lead elsewhere."""
     return f"/proc/{pid}/root{netns.replace('/var/run/', '/run/')}"
 
 
-@pytest.mark.parametrize("fault", list(faults()), ids=lambda one: one.name)
+FAULTS = [*faults(), *of_modes()]
+
+
+@pytest.mark.parametrize(
+    ("bed", "fault"),
+    [pytest.param(one.mode, one, id=f"{one.mode}-{one.name}") for one in FAULTS],
+    indirect=["bed"],
+)
 def test_the_culprit_is_named(bed: Bed, fault: Fault) -> None:
     healthy = bool(fault.plant)
     if healthy:
@@ -207,25 +275,33 @@ def test_the_culprit_is_named(bed: Bed, fault: Fault) -> None:
         if fault.broken:
             assert not bed.connects(fault), "it is no fault: the connection works"
         said, traced = bed.asked(fault)
+        if fault.culprits:
+            _blames(bed, fault, said, traced)
+        else:
+            assert (said.verdict, traced.state) == ("delivered", "delivered"), (said, traced.text)
+        if fault.finding:
+            bed.cured(fault)
     finally:
         for line in fault.mend:
             bed.run(line)
+    if healthy and fault.broken:
+        wait_for("the connection after mending", lambda: bed.connects(fault), 10)
+
+
+def _blames(bed: Bed, fault: Fault, said: Explanation, traced: Trace) -> None:
     found = said.culprit or next(iter(said.suspects), None)
     assert found is not None, said
     assert found.fault in fault.culprits, found
     blamed = fault.blamed.format(**bed.values)
     assert blamed in f"{found.object} {found.text} {found.entry}", found
-    if traced.state != "delivered" or fault.broken:
-        places = ends(bed, traced)
-        if found.fault == "dns-resolv-conf":  # whose file leads the question astray
-            places = {traced.source.space} if traced.target.address in blamed else set()
-        if found.fault == "pod-gone":  # an address that is nobody's ends where it is asked for
-            places |= (
-                {found.space} if traced.last and traced.last.space.startswith("node/") else set()
-            )
-        assert found.space in places, (found, traced.text, traced.causes)
-    if healthy and fault.broken:
-        wait_for("the connection after mending", lambda: bed.connects(fault), 10)
+    if traced.state == "delivered" and not fault.broken:
+        return
+    places = ends(bed, traced)
+    if found.fault == "dns-resolv-conf":  # whose file leads the question astray
+        places = {traced.source.space} if traced.target.address in blamed else set()
+    if found.fault == "pod-gone":  # an address that is nobody's ends where it is asked for
+        places |= {found.space} if traced.last and traced.last.space.startswith("node/") else set()
+    assert found.space in places, (found, traced.text, traced.causes)
 
 
 def ends(bed: Bed, traced: Trace) -> set[str]:

@@ -11,7 +11,7 @@ import pytest
 from podwire.lens import names
 from podwire.lens.explain import Explanation, explain
 from podwire.lens.explain.faults import FAULTS
-from podwire.lens.snapshot import IptablesChain, Snapshot, Space
+from podwire.lens.snapshot import IptablesChain, KeptResult, Snapshot, Space
 from podwire.model.errors import InvalidInputError
 from tests.unit.lens import build
 from tests.unit.lens.faults import CASES, Case
@@ -193,3 +193,30 @@ def test_mtus_that_differ_are_a_warning() -> None:
     assert (told.verdict, told.mtu) == ("delivered", 1400)
     assert "MTUs differ on the way: 1400 of eth0 in pod/default/web-2" in told.warnings[0]
     assert "try --size 1500" in told.warnings[0]
+
+
+def test_a_link_without_an_address_asks_with_another_ones() -> None:
+    """The host's end of a routed pod has none: who answers is found for somebody else's packet."""
+    seen = build.edit(
+        build.lab("transparent"),
+        "node/n1",
+        lambda one: replace(
+            one, neighbours=tuple(each for each in one.neighbours if each.link != "azv5")
+        ),
+    )
+    told = ask(seen, "client-2", "web-1:80")
+    assert (told.verdict, told.culprit) == ("delivered", None)
+    assert any("as ARP would learn" in hop.text and hop.space == "node/n1" for hop in told.hops)
+
+
+def test_a_command_for_a_pod_without_a_lease_names_its_namespace() -> None:
+    """Of kubenet the runtime's kept result tells it."""
+    seen = build.lab("kubenet")
+    address = next(one.address for one in seen.clusters[0].pods if one.name == "web-1")
+    kept = KeptResult("/r", "kubenet", "c", "eth0", (address,), "/var/run/netns/cni-1")
+    nodes = tuple(
+        replace(one, attachments=replace(one.attachments, kept=(kept,))) for one in seen.nodes
+    )
+    told = ask(replace(seen, nodes=nodes), "client-1", "web-1:81")
+    assert told.culprit is not None
+    assert "nsenter --net=/var/run/netns/cni-1 ss " in told.culprit.show
