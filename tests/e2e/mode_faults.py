@@ -218,10 +218,10 @@ def _of_the_vnet() -> Iterator[Fault]:
     """The doctor's command for these is one of `az`, which these tests do not start."""
     led = partial(Fault, mode="kubenet", mend=("open:",))
     yield led(
-        "the node's range leads nowhere",
-        ("udr: {range_1} None",),
+        "a narrower route leads the node's pods nowhere",
+        ("udr: {half_1} None",),
         culprits=("udr-nowhere",),
-        blamed="{range_1}",
+        blamed="{half_1}",
     )
     yield led(
         "a route leads a pod to a card that is nobody's",

@@ -305,6 +305,17 @@ def _duplicate(seen: Snapshot) -> Snapshot:
     )
 
 
+_BRIDGED = {"family": "bridge", "table": "filter"}
+_OUTPUT = {"type": "filter", "hook": "output", "prio": -200, "policy": "accept"}
+_DEDUP = (
+    {"table": {"family": "bridge", "name": "filter"}},
+    {"chain": {**_BRIDGED, "name": "KUBE-DEDUP"}},
+    {"chain": {**_BRIDGED, "name": "OUTPUT", **_OUTPUT}},
+    {"rule": {**_BRIDGED, "chain": "OUTPUT", "expr": [{"jump": {"target": "KUBE-DEDUP"}}]}},
+)
+"""Kubenet's chain, whose rules nft's JSON does not show."""
+
+
 CASES = (
     Case(
         *("pod address removed", "bridge", _space(_WEB1, addresses=())),
@@ -619,6 +630,14 @@ CASES = (
     Case(
         *("bridged packets unseen", "bridge"),
         _sysctl("node/n1", **{"net__bridge__bridge-nf-call-iptables": "0"}),
+        *("client-1", "svc/web", "bridge-nf-off", "space node/n1"),
+    ),
+    Case(
+        *("bridged packets unseen, kubenet", "kubenet"),
+        _all(
+            _sysctl("node/n1", **{"net__bridge__bridge-nf-call-iptables": "0"}),
+            _space("node/n1", nft=_DEDUP),
+        ),
         *("client-1", "svc/web", "bridge-nf-off", "space node/n1"),
     ),
     Case(

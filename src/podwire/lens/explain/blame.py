@@ -130,6 +130,21 @@ def pod_bridge(stack: Stack) -> str:
     return next((one for one in names if one in stack.links), "")
 
 
+def bridge_nf_off(world: World, stack: Stack, what: str) -> Culprit | None:
+    """When bridged packets do not pass iptables. what: what comes of it."""
+    name = "net.bridge.bridge-nf-call-iptables"
+    if stack.sysctl(name, "0") == "1" or not pod_bridge(stack):
+        return None
+    return culprit(
+        *(world, "bridge-nf-off"),
+        f"{stack.label} does not show bridged packets to iptables: {what}",
+        *("bridge", stack),
+        entry=Entry("sysctl", f"{name} = 0", f"space {stack.id}"),
+        show=f"sysctl {name}",
+        mend=f"sysctl -w {name}=1",
+    )
+
+
 def not_enslaved(world: World, stack: Stack, link: Link, bridge: str, place: str) -> Culprit:
     return culprit(
         world,

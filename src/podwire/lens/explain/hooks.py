@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from podwire.lens.explain import blame
 from podwire.lens.explain.faults import culprit
 from podwire.lens.explain.iptables import DROP, REJECT, Nat, Outcome, Run
-from podwire.lens.explain.nftables import Chain, NftOutcome, NftRun, Ruleset
+from podwire.lens.explain.nftables import DEDUP, Chain, NftOutcome, NftRun, Ruleset
 from podwire.lens.explain.routing import Found, source_of
 from podwire.lens.explain.skb import Flow, Skb
 from podwire.lens.explain.trail import End, Trail
@@ -21,6 +22,9 @@ from podwire.lens.snapshot import Route
 _PRIORITIES = {"raw": -300, "mangle": -150, "filter": 0, "security": 50}
 _NAT = {"prerouting": -100, "output": -100, "input": 100, "postrouting": 100}
 _TRACK = -200
+_COPIED = (
+    "what its pods send to a service that is beside them is routed, and taken for a second copy"
+)
 _Step = Callable[[], End | None]
 
 
@@ -168,6 +172,8 @@ class Hooks:
     ) -> End:
         verdict = "refused" if out.verdict == REJECT else "dropped"
         chain = out.chain
+        if DEDUP in out.rule and (off := blame.bridge_nf_off(self._world, stack, _COPIED)):
+            return self._trail.end("dropped", stack, skb, off)
         text = f"{stack.label}: nftables {verdict} it in {out.text}"
         found = culprit(
             *(self._world, "nft-drop", text, place, stack),

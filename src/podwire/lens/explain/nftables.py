@@ -21,7 +21,7 @@ from podwire.lens.nfttext import expression, rule_text
 
 _NOTHING = {"counter", "log", "limit", "comment", "quota", "set", "flow", "notrack", "last"}
 _RETURN = "return"
-_DEDUP = "KUBE-DEDUP"
+DEDUP = "KUBE-DEDUP"
 _DEEPEST = 16
 
 
@@ -118,7 +118,7 @@ class NftRun:
         if depth > _DEEPEST:
             self.out.notes.append(f"not understood: chains nested deeper than {_DEEPEST}")
             return False
-        if name == _DEDUP:
+        if name == DEDUP:
             return self._deduplicates()
         for rule in self._rules.rules.get((base.family, base.table, name), ()):
             ended = self._rule(rule, depth)
@@ -142,7 +142,7 @@ class NftRun:
             return False
         if not any(":" not in one and within(skb.src, one) for one in own):
             return False
-        self.out.verdict, self.out.rule = DROP, f"{_DEDUP}: a second copy of {skb.src}'s"
+        self.out.verdict, self.out.rule = DROP, f"{DEDUP}: a second copy of {skb.src}'s"
         return True
 
     def _rule(self, rule: Mapping[str, Any], depth: int) -> str:

@@ -93,18 +93,9 @@ class Walk(Frames):
         stack = self.world.stack(nodes[-1] if nodes else self.trail.hops[-1].space)
         assert stack is not None
         thing = f"service {service.key}"
-        off = stack.sysctl("net.bridge.bridge-nf-call-iptables", "0") != "1"
-        if off and blame.pod_bridge(stack):
-            name = "net.bridge.bridge-nf-call-iptables"
-            return culprit(
-                *(self.world, "bridge-nf-off"),
-                f"{stack.label} does not show bridged packets to iptables: service {service.key} "
-                f"is not translated ({text})",
-                *("bridge", stack),
-                entry=Entry("sysctl", f"{name} = 0", f"space {stack.id}"),
-                show=f"sysctl {name}",
-                mend=f"sysctl -w {name}=1",
-            )
+        unseen = f"service {service.key} is not translated ({text})"
+        if found := blame.bridge_nf_off(self.world, stack, unseen):
+            return found
         if found := self._no_port(service, skb, stack):
             return found
         if not any(one.ready for one in service.endpoints):
