@@ -65,31 +65,10 @@ def _transparent() -> Iterator[Fault]:
         _HOP,
     )
     yield ours(
-        "the pod's next hop has another MAC",
-        (f"a: ip neigh replace {_HOP} lladdr {_OTHER} dev eth0 nud permanent",),
-        hop,
-        ("neighbour-wrong-mac",),
-        _HOP,
-    )
-    yield ours(
         "the host's end has another MAC",
         ("n0: ip link set {azv_a} address 02:00:00:00:00:96",),
         ("n0: ip link set {azv_a} address aa:aa:aa:aa:aa:aa", *known),
         ("mac-mismatch",),
-        "{azv_a}",
-    )
-    yield ours(
-        "the pod has no default route",
-        ("a: ip route del default",),
-        (f"a: ip route replace default via {_HOP} dev eth0",),
-        ("pod-route-missing",),
-        "{pod_a}",
-    )
-    yield ours(
-        "the host's end is down",
-        ("n0: ip link set {azv_a} down",),
-        ("n0: ip link set {azv_a} up", *routed, *known),
-        ("link-down", "no-carrier"),
         "{azv_a}",
     )
     yield ours(
@@ -148,13 +127,6 @@ def _kubenet() -> Iterator[Fault]:
         "{gateway_0}",
     )
     yield to_a(
-        "the node has no route to its range",
-        ("n0: ip route del {range_0} dev cbr0",),
-        ("n0: ip route replace {range_0} dev cbr0",),
-        ("pod-route-missing",),
-        "{range_0}",
-    )
-    yield to_a(
         "cbr0 is down",
         ("n0: ip link set cbr0 down",),
         ("n0: ip link set cbr0 up",),
@@ -176,14 +148,6 @@ def _kubenet() -> Iterator[Fault]:
         broken=False,
     )
     yield kept(
-        "the node does not forward",
-        ("n0: sysctl -qw net.ipv4.ip_forward=0",),
-        ("n0: sysctl -qw net.ipv4.ip_forward=1",),
-        ("ip-forward-off",),
-        "ip_forward",
-        finding="sysctl-wrong",
-    )
-    yield kept(
         "bridged packets do not pass iptables",
         ("n0: sysctl -qw net.bridge.bridge-nf-call-iptables=0",),
         ("n0: sysctl -qw net.bridge.bridge-nf-call-iptables=1",),
@@ -191,16 +155,6 @@ def _kubenet() -> Iterator[Fault]:
         "bridge-nf-call-iptables",
         target="svc/default/local:80",
         finding="sysctl-wrong",
-    )
-    yield kept(
-        "a smaller MTU on the way",
-        ("n0: ip link set {azv_a} mtu 1000",),
-        ("n0: ip link set {azv_a} mtu 1500", "n0: ip link set cbr0 mtu 1500"),
-        ("mtu",),
-        "{azv_a}",
-        size=1400,
-        broken=False,
-        finding="mtu-differs",
     )
     held = "/var/lib/cni/networks/kubenet/{ip_a}9"
     yield kept(
@@ -222,10 +176,4 @@ def _of_the_vnet() -> Iterator[Fault]:
         ("udr: {half_1} None",),
         culprits=("udr-nowhere",),
         blamed="{half_1}",
-    )
-    yield led(
-        "a route leads a pod to a card that is nobody's",
-        ("udr: {ip_c}/32 VirtualAppliance 10.220.1.99",),
-        culprits=("udr-nowhere",),
-        blamed="10.220.1.99",
     )

@@ -130,21 +130,13 @@ def _pod(
                 return
             wiring, places = pods.wiring_of(lease, node), {HOST: host, POD: pod}
             if wrong := _wrong(wiring, places):
-                if keeper.while_held(lease, partial(_realised, wiring, places)):
+                if keeper.while_held(lease, partial(realise, wiring, places)):
                     yield Done(thing(lease), f"made again: {', '.join(wrong)}")
                 else:
                     yield Done(thing(lease), "", "a call of the runtime works on it now")
     except KernelError as error:
         if not pods.is_leaked(lease):
             yield Done(thing(lease), "", str(error))
-
-
-def _realised(wiring: Wiring, places: dict[str, NetNamespace]) -> None:
-    """Twice where once is not enough: a link whose MTU was below 1280 has IPv6 anew once it is
-    mended, and its sysctls their defaults (net/ipv6/addrconf.c, NETDEV_CHANGEMTU)."""
-    realise(wiring, places)
-    if _wrong(wiring, places):
-        realise(wiring, places)
 
 
 def _lives(lease: Lease, pod: NetNamespace, containers: Containers) -> bool:
