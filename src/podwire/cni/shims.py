@@ -87,19 +87,24 @@ def _compiled(cache: Path) -> Path:
     compiler = shutil.which("gcc") or shutil.which("cc")
     if compiler is None:
         raise UnavailableError("there is no C compiler: install gcc, or choose the Python shim")
-    program.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=program.parent) as directory:
-        made = Path(directory) / "shim"
-        done = subprocess.run(
-            [compiler, *_FLAGS, "-o", str(made), str(source)],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            raise UnavailableError(f"cannot compile the shim: {done.stderr.strip()}")
-        os.replace(made, program)
+    try:
+        program.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=program.parent) as directory:
+            made = Path(directory) / "shim"
+            _compile(compiler, source, made)
+            os.replace(made, program)
+    except OSError as error:
+        raise UnavailableError(
+            f"cannot keep the compiled shim in {program.parent}: {error}"
+        ) from error
     return program
+
+
+def _compile(compiler: str, source: Path, made: Path) -> None:
+    argv = [compiler, *_FLAGS, "-o", str(made), str(source)]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise UnavailableError(f"cannot compile the shim: {done.stderr.strip()}")
 
 
 def _source() -> Path:

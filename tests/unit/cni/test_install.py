@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from podwire.cni.install import install, remove
-from podwire.model.errors import InvalidInputError
+from podwire.cni.shims import c_shim
+from podwire.model.errors import InvalidInputError, UnavailableError
 
 
 def test_a_nodes_root_gets_all_that_a_call_needs(tmp_path: Path) -> None:
@@ -127,3 +128,9 @@ def test_a_shim_that_is_not_known_is_refused_before_anything_is_written(tmp_path
     with pytest.raises(InvalidInputError, match="rust"):
         install(tmp_path, shim="rust")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_shim_that_cannot_be_kept_is_an_error_that_says_where(tmp_path: Path) -> None:
+    (tmp_path / "shim").write_text("in its way")
+    with pytest.raises(UnavailableError, match=f"in {tmp_path}/shim: "):
+        c_shim("azure-vnet", socket="/s", plugin="/p", seconds=1, cache=tmp_path)
