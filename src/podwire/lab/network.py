@@ -132,7 +132,7 @@ class Network:
         subnets = {one.name: one for one in self.vnet.subnets}
         for name, table in self._pod_routes.values():
             have = subnets[name].route_table
-            both = replace(have, routes=(*have.routes, *table.routes)) if have else table
+            both = have.under(table) if have else table
             subnets[name] = replace(subnets[name], route_table=both)
         return replace(self.vnet, subnets=tuple(subnets.values()))
 

@@ -5,7 +5,7 @@ Source: Azure's virtual network traffic routing (next hop types, system routes).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network
 
@@ -61,3 +61,9 @@ class RouteTable:
 
     name: str
     routes: tuple[Route, ...] = ()
+
+    def under(self, other: RouteTable) -> RouteTable:
+        """With the other's routes, which take the place of its own to the same prefixes."""
+        taken = {one.prefix for one in other.routes}
+        kept = (one for one in self.routes if one.prefix not in taken)
+        return replace(self, routes=(*kept, *other.routes))

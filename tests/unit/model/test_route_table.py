@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from podwire.model.errors import InvalidInputError
-from podwire.model.route_table import NextHop, Route
+from podwire.model.route_table import NextHop, Route, RouteTable
 from podwire.model.security import Access, Direction, Protocol, SecurityRule, port_range
 
 
@@ -41,3 +41,11 @@ def test_what_is_no_port_range_is_refused(ports):
     with pytest.raises(InvalidInputError, match="invalid Port range") as refused:
         SecurityRule("r", 100, Direction.INBOUND, Access.DENY, destination_ports=("80", ports))
     assert refused.value.code == "SecurityRuleInvalidPortRange"
+
+
+def test_of_two_routes_to_a_prefix_the_upper_tables_counts():
+    own = Route("mine", "10.244.0.0/24", NextHop.NONE)
+    other = Route("other", "10.9.0.0/16", NextHop.INTERNET)
+    kubenets = Route("node", "10.244.0.0/24", NextHop.VIRTUAL_APPLIANCE, "10.220.1.4")
+    both = RouteTable("rt", (own, other)).under(RouteTable("pods", (kubenets,)))
+    assert both == RouteTable("rt", (other, kubenets))
