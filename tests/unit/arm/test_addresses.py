@@ -148,3 +148,24 @@ def test_how_full_a_subnet_is_and_what_is_free(running: Client) -> None:
     assert not asked("10.220.2.1")["available"], "Azure's"
     assert asked("10.9.9.9")["error"]["code"] == "PrivateIPAddressNotInAnySubnet"
     assert asked("x")["error"]["code"] == "InvalidIPAddress"
+
+
+def test_a_subnet_tells_which_configurations_hold_its_addresses(running: Client) -> None:
+    running.put(NIC, nic(""))
+    subnet = running.ask("GET", AZURECNI).json()
+    held = [one["id"] for one in subnet["properties"]["ipConfigurations"]]
+    assert len(held) == 3 * 31 + 1
+    assert "/virtualMachines/0/networkInterfaces/" in held[0]
+    assert f"{NIC}/ipConfigurations/" in held[-1]
+    (of_vnet,) = (
+        one
+        for one in running.ask("GET", VNET).json()["properties"]["subnets"]
+        if one["id"] == subnet["id"]
+    )
+    assert len(of_vnet["properties"]["ipConfigurations"]) == len(held)
+    again = running.put(AZURECNI, subnet)
+    running.done(running.ask("DELETE", NIC))
+    left = running.ask("GET", again["id"]).json()["properties"]["ipConfigurations"]
+    assert len(left) == 3 * 31
+    empty = running.ask("GET", f"{VNET}/subnets/services").json()
+    assert "ipConfigurations" not in empty["properties"]

@@ -125,3 +125,11 @@ def test_an_answer_is_ascii_whatever_was_asked(client: Client) -> None:
     answer = client.run(request)
     assert answer.status_code == 400
     json.loads(answer.content.decode("ascii"))
+
+
+def test_a_provider_tells_a_version_that_is_taken(client: Client) -> None:
+    provider = client.ask("GET", f"{S}/providers/Microsoft.Network").json()
+    versions = {one["resourceType"]: one["apiVersions"] for one in provider["resourceTypes"]}
+    (version,) = versions["virtualNetworks"]
+    client.document()
+    assert client.ask("GET", VNET, version=version).status_code == 200

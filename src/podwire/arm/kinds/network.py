@@ -12,6 +12,8 @@ from podwire.arm.errors import not_offered
 from podwire.arm.kinds.stored import Part, Stored
 from podwire.arm.shapes import REFERENCE, TAGS, Shape
 from podwire.arm.store import Body, Row
+from podwire.arm.translate.balancers import BALANCERS
+from podwire.arm.translate.machines import MACHINE_NICS, NICS
 from podwire.arm.translate.security import default_rules
 from podwire.arm.translate.vnet import SUBNET_DEFAULTS, VNETS, key_of, subnet_prefix, vnet_values
 
@@ -112,10 +114,14 @@ class VirtualNetworks(NetworkKind):
 
     def shown(self, row: Row) -> Body:
         body = super().shown(row)
-        peerings = body["properties"].get("virtualNetworkPeerings", [])
-        shown = [peering_shown(self.desk, one) for one in peerings]
-        properties = {**body["properties"], "virtualNetworkPeerings": shown}
-        return {**body, "properties": properties}
+        properties = body["properties"]
+        peerings = properties.get("virtualNetworkPeerings", [])
+        subnets = properties.get("subnets", [])
+        shown = {
+            "virtualNetworkPeerings": [peering_shown(self.desk, one) for one in peerings],
+            "subnets": with_configurations(self.desk, subnets),
+        }
+        return {**body, "properties": {**properties, **shown}}
 
     def completed(self, ask: Ask, body: Body, old: Body | None) -> Body:
         properties = {"enableDdosProtection": False, **body["properties"]}
@@ -137,6 +143,9 @@ class Subnets(Part):
 
     def completed(self, ask: Ask, part: Body, parent: Body) -> Body:
         return completed_subnet(part)
+
+    def shown(self, row: Row) -> Body:
+        return with_configurations(self.desk, [super().shown(row)])[0]
 
 
 class Peerings(Part):
@@ -200,8 +209,25 @@ def completed_subnet(part: Body) -> Body:
     if "natGateway" in properties:
         raise not_offered("NAT gateways", "properties.natGateway")
     prefix = subnet_prefix(part)
-    properties.pop("addressPrefixes", None)
+    for told in ("addressPrefixes", "ipConfigurations"):
+        properties.pop(told, None)
     return {**part, "properties": {**properties, "addressPrefix": prefix}}
+
+
+def with_configurations(desk: Desk, subnets: list[Body]) -> list[Body]:
+    """With the ids of the IP configurations that hold an address of each, where there are any."""
+    held: dict[str, list[Body]] = {one["id"].lower(): [] for one in subnets}
+    nics = [*desk.listed(MACHINE_NICS), *desk.store.of_kind(NICS)] if held else []
+    balancers = desk.listed(BALANCERS) if held else []
+    for rows, prop in ((nics, "ipConfigurations"), (balancers, "frontendIPConfigurations")):
+        for one in (part for row in rows for part in row.body["properties"].get(prop, [])):
+            subnet = (one["properties"].get("subnet") or {}).get("id", "").lower()
+            held.get(subnet, []).append({"id": one["id"]})
+    return [
+        {**one, "properties": {**one["properties"], "ipConfigurations": here}} if here else one
+        for one in subnets
+        for here in [held[one["id"].lower()]]
+    ]
 
 
 def with_subnets(desk: Desk, body: Body, prop: str) -> Body:

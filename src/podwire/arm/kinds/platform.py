@@ -20,6 +20,10 @@ _PATIENCE = 1.0
 asks gets the end at once instead of a poll later."""
 
 
+_API_VERSION = "2024-07-01"
+"""The one that is told to who asks which there are, as `az resource` does; all are taken."""
+
+
 class Platform:
     """names: the kinds' names, as Azure writes them."""
 
@@ -109,7 +113,11 @@ class Platform:
             "registrationState": "Registered",
             "registrationPolicy": "RegistrationRequired",
             "resourceTypes": [
-                {"resourceType": one, "locations": list(LOCATIONS.values()), "apiVersions": []}
+                {
+                    "resourceType": one,
+                    "locations": list(LOCATIONS.values()),
+                    "apiVersions": [_API_VERSION],
+                }
                 for one in kinds
             ],
         }
