@@ -91,7 +91,7 @@ def check_profiles(
     cluster: what it is to be, of which id, name, location, versions are read.
     """
     before = {text(one, "name"): one for one in old}
-    merged = [_merged(before.get(text(one, "name")), one) for one in new]
+    merged = _placed([_merged(before.get(text(one, "name")), one) for one in new])
     network = network or network_of(None, cluster)
     for profile in merged:
         _check_profile(cluster, before.get(text(profile, "name")), profile, world)
@@ -169,6 +169,14 @@ def _name_in(vnet: VNet, subnet_id: str) -> str:
 
 def _merged(old: Body | None, new: Body) -> dict[str, Any]:
     return {**(old or {}), **{key: value for key, value in new.items() if value is not None}}
+
+
+def _placed(profiles: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A pool that names no subnet is in that of the first which does: it takes from that one."""
+    first = next((one["vnetSubnetID"] for one in profiles if text(one, "vnetSubnetID")), None)
+    return [
+        one if text(one, "vnetSubnetID") else {**one, "vnetSubnetID": first} for one in profiles
+    ]
 
 
 def _check_profile(cluster: Body, old: Body | None, new: Body, world: World) -> None:
