@@ -58,7 +58,10 @@ def as_arm_error(error: PodwireError) -> ArmError:
 
 
 def not_offered(what: str, target: str = "") -> ArmError:
-    """Azure has it and the lab has not: said plainly, never accepted and forgotten."""
+    """Azure has it and the lab has not: said plainly, never accepted and forgotten.
+
+    what: the thing, and after a semicolon what to take instead.
+    """
     return ArmError(400, "FeatureNotSupported", f"The lab does not offer {what}.", target)
 
 

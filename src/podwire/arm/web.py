@@ -21,7 +21,7 @@ from starlette.types import Receive, Scope, Send
 from podwire.arm import metadata
 from podwire.arm.desk import Answer, Ask
 from podwire.arm.dispatch import Dispatcher
-from podwire.arm.errors import ArmError, as_arm_error
+from podwire.arm.errors import ArmError, as_arm_error, not_offered
 from podwire.arm.ids import parse
 from podwire.arm.store import Body
 from podwire.arm.tokens import Tokens
@@ -31,6 +31,9 @@ BODY_LIMIT = 4 * 1024 * 1024
 """Bytes of a request's body, as in Azure."""
 TIME_LIMIT = 30.0
 """Seconds for one request, its body's arrival included."""
+_GRAPH = ("/v1.0/", "/beta/")
+"""Where Microsoft Graph is, which `az` looks for at this endpoint too."""
+_NO_LOGIN = "A cluster needs none: az aks create without --service-principal"
 METHODS = ("GET", "HEAD", "PUT", "PATCH", "POST", "DELETE")
 log = logging.getLogger("podwire.arm.requests")
 
@@ -110,6 +113,8 @@ class Web:
         if request.method not in METHODS:
             raise ArmError(405, "MethodNotAllowed", f"There is no method '{request.method}' here.")
         self.tokens.check(request.headers.get("authorization", ""))
+        if _path(request).startswith(_GRAPH):
+            raise not_offered(f"Microsoft Graph (users, groups, service principals). {_NO_LOGIN}")
         ask = Ask(
             method=request.method,
             target=parse(_path(request)),

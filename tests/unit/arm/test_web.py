@@ -92,6 +92,7 @@ def test_a_body_that_is_no_object_is_refused(client: Client, content: bytes) -> 
         (RG, 404, "ResourceGroupNotFound"),
         (VNET, 404, "ResourceGroupNotFound"),
         (f"{S}/resourcegroups/a%3Cb", 400, "BadRequest"),
+        ("/v1.0/servicePrincipals", 400, "FeatureNotSupported"),
     ],
 )
 def test_what_is_not_there(client: Client, path: str, status: int, expected: str) -> None:

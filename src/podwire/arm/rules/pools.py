@@ -184,7 +184,8 @@ def _check_profile(cluster: Body, old: Body | None, new: Body, world: World) -> 
         unchanged.check(unchanged.OF_POOLS, old, new)
     choice(new, "mode", ("System", "User"), "AgentPoolMode")
     if text(new, "osType").lower() not in ("", "linux"):
-        raise not_offered(f"node pools of {text(new, 'osType')}", "agentPoolProfile.osType")
+        what = f"node pools of {text(new, 'osType')}; take Linux"
+        raise not_offered(what, "agentPoolProfile.osType")
     size = text(new, "vmSize")
     if size and not _VM_SIZE.fullmatch(size):
         raise ArmError(

@@ -22,24 +22,52 @@ def _has(name: str) -> _Test:
 
 
 _NETWORK: tuple[tuple[_Test, str, str], ...] = (
-    (_is("networkPluginMode", "overlay"), "the overlay mode of Azure CNI", "networkPluginMode"),
-    (_is("networkPlugin", "none"), "clusters without a network plugin", "networkPlugin"),
-    (_is("networkDataplane", "cilium"), "the Cilium data plane", "networkDataplane"),
-    (_is("networkPolicy", "cilium"), "Cilium network policies", "networkPolicy"),
-    (lambda one: len(one.get("ipFamilies", [])) > 1, "dual-stack clusters", "ipFamilies"),
+    (
+        _is("networkPluginMode", "overlay"),
+        "the overlay mode of Azure CNI; kubenet has a pod CIDR too",
+        "networkPluginMode",
+    ),
+    (
+        _is("networkPlugin", "none"),
+        "clusters without a network plugin; take azure or kubenet",
+        "networkPlugin",
+    ),
+    (_is("networkDataplane", "cilium"), "the Cilium data plane; take azure", "networkDataplane"),
+    (
+        _is("networkPolicy", "cilium"),
+        "Cilium network policies; take azure or calico",
+        "networkPolicy",
+    ),
+    (
+        lambda one: len(one.get("ipFamilies", [])) > 1,
+        "dual-stack clusters; take IPv4 alone",
+        "ipFamilies",
+    ),
     (
         _is("outboundType", "managednatgateway", "userassignednatgateway"),
-        "NAT gateways",
+        "NAT gateways; take loadBalancer or userDefinedRouting",
         "outboundType",
     ),
 )
 _POOL: tuple[tuple[_Test, str, str], ...] = (
-    (_is("osType", "windows"), "Windows node pools", "osType"),
-    (_has("podSubnetID"), "pod subnets (dynamic allocation)", "podSubnetID"),
-    (_has("enableAutoScaling"), "the cluster autoscaler", "enableAutoScaling"),
-    (_has("enableNodePublicIP"), "public IPs of nodes", "enableNodePublicIP"),
-    (_is("type", "availabilityset"), "availability sets", "type"),
-    (_is("scaleSetPriority", "spot"), "spot node pools", "scaleSetPriority"),
+    (_is("osType", "windows"), "Windows node pools; take Linux", "osType"),
+    (
+        _has("podSubnetID"),
+        "pod subnets (dynamic allocation); podwire plan counts them",
+        "podSubnetID",
+    ),
+    (
+        _has("enableAutoScaling"),
+        "the cluster autoscaler; az aks nodepool scale does it by hand",
+        "enableAutoScaling",
+    ),
+    (
+        _has("enableNodePublicIP"),
+        "public IPs of nodes; kubectl ssh-jump reaches them",
+        "enableNodePublicIP",
+    ),
+    (_is("type", "availabilityset"), "availability sets; take VirtualMachineScaleSets", "type"),
+    (_is("scaleSetPriority", "spot"), "spot node pools; take priority Regular", "scaleSetPriority"),
 )
 
 
@@ -65,11 +93,17 @@ def check_pool_offered(profile: Body) -> None:
 def _features(properties: Body) -> Iterator[tuple[str, str]]:
     access = properties.get("apiServerAccessProfile", {})
     if access.get("enablePrivateCluster"):
-        yield "private clusters", "apiServerAccessProfile.enablePrivateCluster"
+        yield (
+            "private clusters; the API server is on loopback anyway",
+            "apiServerAccessProfile.enablePrivateCluster",
+        )
     if access.get("authorizedIPRanges"):
-        yield "authorized IP ranges", "apiServerAccessProfile.authorizedIPRanges"
+        yield (
+            "authorized IP ranges; the API server is on loopback alone",
+            "apiServerAccessProfile.authorizedIPRanges",
+        )
     if properties.get("aadProfile"):
-        yield "Azure AD integration", "aadProfile"
+        yield "Azure AD integration; the kubeconfig logs in by certificate", "aadProfile"
     for name, addon in properties.get("addonProfiles", {}).items():
         if isinstance(addon, dict) and addon.get("enabled"):
-            yield f"the add-on {name}", f"addonProfiles.{name}"
+            yield f"the add-on {name}; kubectl can apply what it would", f"addonProfiles.{name}"
