@@ -35,6 +35,11 @@ class ArmFiles:
         return self.lab.state / "az"
 
     @property
+    def login(self) -> Path:
+        """What makes the profile a logged-in one; `az logout` reaches only the profile."""
+        return self.directory / "az-login.json"
+
+    @property
     def bundle(self) -> Path:
         """REQUESTS_CA_BUNDLE: the public authorities, and the endpoint's."""
         return self.profile / "bundle.pem"

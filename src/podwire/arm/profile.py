@@ -22,6 +22,7 @@ from podwire.arm.tokens import CLIENT, TENANT
 from podwire.cluster.files import write_file
 
 CLOUD = "Podwire"
+_ACCOUNT = "azureProfile.json"
 _NEVER = "2099-01-01 00:00:00.000000"
 
 
@@ -42,14 +43,18 @@ class Profile:
         contents = {
             "clouds.config": self._clouds(),
             "config": _ini(_CONFIG),
-            "azureProfile.json": json.dumps(self._account()),
-            "service_principal_entries.json": json.dumps(
-                [{"client_id": CLIENT, "tenant": TENANT, "client_secret": self.secret}]
-            ),
             "bundle.pem": _bundle(self.files.authority),
         }
         for name, content in contents.items():
             write_file(directory / name, content.encode(), mode=0o600)
+        login = {
+            _ACCOUNT: self._account(),
+            "service_principal_entries.json": [
+                {"client_id": CLIENT, "tenant": TENANT, "client_secret": self.secret}
+            ],
+        }
+        write_file(self.files.login, json.dumps(login).encode(), mode=0o600)
+        log_in(self.files)
 
     def _clouds(self) -> str:
         section = {"profile": "latest", "subscription": self.subscription}
@@ -90,6 +95,18 @@ _CONFIG = {
     },
     "auto-upgrade": {"enable": "no"},
 }
+
+
+def log_in(files: ArmFiles) -> None:
+    """Write what `az logout`, `az account clear` and a failed `az login` take away."""
+    for name, content in json.loads(files.login.read_text()).items():
+        write_file(files.profile / name, json.dumps(content).encode(), mode=0o600)
+
+
+def logged_in(files: ArmFiles) -> bool:
+    """az writes its account's file with a byte order mark."""
+    text = (files.profile / _ACCOUNT).read_text(encoding="utf-8-sig")
+    return bool(json.loads(text).get("subscriptions"))
 
 
 def note_version(files: ArmFiles) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from podwire.arm.files import ArmFiles
-from podwire.arm.profile import note_version
+from podwire.arm.profile import log_in, logged_in, note_version
 from podwire.cli.options import lab_option
 from podwire.cli.output import output_option, print_json
 from podwire.lab import control
@@ -21,6 +21,8 @@ from podwire.model.layout import LabLayout
 @output_option
 def env(layout: LabLayout, output: str) -> None:
     """Print the exports that make this shell's kubectl and az talk to the lab.
+
+    Logs az in again if somebody typed `az logout`.
 
     \b
     eval "$(podwire env)"
@@ -38,6 +40,8 @@ def _values(layout: LabLayout, status: dict[str, Any]) -> dict[str, str]:
     """What to export: for kubectl, for az, for podwire itself. PATH: what goes before the rest."""
     files = ArmFiles(layout)
     note_version(files)
+    if not logged_in(files):
+        log_in(files)
     values = {"PATH": str(Path(status["kubectl"]).parent)}
     if status["user_kubeconfig"]:
         values["KUBECONFIG"] = status["user_kubeconfig"]
