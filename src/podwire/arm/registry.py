@@ -19,6 +19,7 @@ from podwire.arm.kinds.compute import (
     ScaleSetNics,
     ScaleSets,
 )
+from podwire.arm.kinds.deployments import Deployments
 from podwire.arm.kinds.groups import Groups
 from podwire.arm.kinds.nodes_network import NetworkInterfaces, Unmade
 from podwire.arm.kinds.platform import Platform
@@ -59,6 +60,7 @@ def _kinds(desk: Desk, nodes: NodeGroups, kinds: dict[str, Kind]) -> list[Kind]:
     pools = AgentPools(desk, clusters)
     return [
         Groups(desk, kinds),
+        Deployments(desk),
         *_network(desk, nodes),
         clusters,
         pools,

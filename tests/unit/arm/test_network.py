@@ -214,3 +214,14 @@ def test_a_value_of_the_wrong_type_is_named(document: Client) -> None:
     answer = document.ask("PUT", f"{VNET}/subnets/x", {"properties": {"addressPrefix": 10}})
     error = answer.json()["error"]
     assert (error["code"], error["target"]) == ("InvalidRequestFormat", "properties.addressPrefix")
+
+
+def test_a_template_is_a_deployment_that_fails(document: Client) -> None:
+    path = f"{RG}/providers/Microsoft.Resources/deployments/lb"
+    begun = document.ask("PUT", path, {"properties": {"mode": "Incremental", "template": {}}})
+    assert begun.status_code == 201
+    assert document.done(begun)["error"]["code"] == "FeatureNotSupported"
+    assert document.ask("GET", path).status_code == 404
+    assert document.ask("POST", f"{path}/validate", {}).json()["error"]["code"] == (
+        "FeatureNotSupported"
+    )
