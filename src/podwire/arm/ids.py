@@ -16,6 +16,8 @@ from podwire.arm.errors import ArmError
 
 GROUPS = "Microsoft.Resources/resourceGroups"
 _NAME = re.compile(r"[^<>*%&:\\?/#\x00-\x1f]{1,260}")
+_NO_PARENT = re.compile(r"(/providers/[^/]+)/{2,}", re.IGNORECASE)
+"""`az resource` writes the types above a resource between two slashes, also when there are none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,7 @@ class Target:
 
 def parse(path: str) -> Target:
     """Raises ArmError (InvalidResourceId-like codes) when the path is not one of ARM's."""
+    path = _NO_PARENT.sub(r"\1/", path)
     words = path.strip("/").split("/")
     if any(not _NAME.fullmatch(word) for word in words):
         raise ArmError(400, "BadRequest", f"The request URI {path!r} is not well formed.")

@@ -128,9 +128,13 @@ def test_an_answer_is_ascii_whatever_was_asked(client: Client) -> None:
     json.loads(answer.content.decode("ascii"))
 
 
-def test_a_provider_tells_a_version_that_is_taken(client: Client) -> None:
+def test_az_resource_finds_a_version_and_what_it_looks_for(client: Client) -> None:
     provider = client.ask("GET", f"{S}/providers/Microsoft.Network").json()
     versions = {one["resourceType"]: one["apiVersions"] for one in provider["resourceTypes"]}
     (version,) = versions["virtualNetworks"]
     client.document()
-    assert client.ask("GET", VNET, version=version).status_code == 200
+    asked = VNET.replace("Microsoft.Network/", "Microsoft.Network//")
+    found = client.ask("GET", asked, version=version)
+    assert (found.status_code, found.json()["id"]) == (200, VNET)
+    wrong = client.ask("GET", RG.replace("NetworkLab", "") + "/providers/Microsoft.Network/x/y")
+    assert (wrong.status_code, code(wrong)) == (400, "BadRequest")
