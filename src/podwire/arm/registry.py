@@ -18,6 +18,7 @@ from podwire.arm.kinds.compute import (
     Machines,
     ScaleSetNics,
     ScaleSets,
+    ScaleSetViews,
 )
 from podwire.arm.kinds.deployments import Deployments
 from podwire.arm.kinds.groups import Groups
@@ -79,6 +80,7 @@ def _kinds(desk: Desk, nodes: NodeGroups, kinds: dict[str, Kind]) -> list[Kind]:
         Machines(desk, nodes),
         MachineNics(desk, nodes),
         InstanceViews(desk, nodes),
+        ScaleSetViews(desk, nodes),
         RoleDefinitions(desk),
         RoleAssignments(desk),
     ]

@@ -196,3 +196,18 @@ def test_the_balancers_of_services_are_shown(running: Client) -> None:
     (rule,) = properties["loadBalancingRules"]
     assert rule["properties"]["probe"]["id"] == properties["probes"][0]["id"]
     assert rule["properties"]["enableFloatingIP"] is True
+
+
+def test_a_scale_set_says_how_many_instances_it_has(running: Client) -> None:
+    (scale_set,) = running.ask("GET", SETS).json()["value"]
+    view = running.ask("GET", f"{scale_set['id']}/instanceView").json()
+    (summary,) = view["virtualMachine"]["statusesSummary"]
+    assert summary == {"code": "ProvisioningState/succeeded", "count": 3}
+
+
+@pytest.mark.parametrize("action", ["powerOff", "deallocate", "redeploy", "reimage"])
+def test_what_az_aks_does_to_the_pool_is_not_done_to_one(running: Client, action: str) -> None:
+    (scale_set,) = running.ask("GET", SETS).json()["value"]
+    for path in (scale_set["id"], f"{scale_set['id']}/virtualMachines/0"):
+        refused = running.ask("POST", f"{path}/{action}", {})
+        assert refused.json()["error"]["code"] == "FeatureNotSupported"

@@ -34,6 +34,7 @@ EXTENSION: Shape = {
 }
 _ACCESS = "vmaccessforlinux"
 _INSTANCES: Shape = {"instanceIds": [str]}
+_POWER = ("deallocate", "poweroff", "restart", "start", "reimage", "redeploy")
 
 
 class ComputeKind(Kind):
@@ -75,10 +76,7 @@ class ScaleSets(ComputeKind):
     actions: ClassVar[Mapping[str, Shape]] = {
         "manualupgrade": _INSTANCES,
         "delete": _INSTANCES,
-        "deallocate": _INSTANCES,
-        "restart": _INSTANCES,
-        "start": _INSTANCES,
-        "reimage": _INSTANCES,
+        **dict.fromkeys(_POWER, _INSTANCES),
     }
 
     @property
@@ -155,9 +153,7 @@ class Machines(ComputeKind):
     actions: ClassVar[Mapping[str, Shape]] = {
         "runcommand": {"commandId": str, "script": [str], "parameters": [{"name": str}]},
         "instanceview": {},
-        "deallocate": {},
-        "restart": {},
-        "start": {},
+        **{word: {} for word in _POWER},
     }
 
     @property
@@ -228,6 +224,21 @@ class InstanceViews(ComputeKind):
             if one.pool == pool and str(one.instance) == number:
                 return Answer(200, instance_view(one))
         raise resource_not_found(MACHINES, "/".join(parse(path).names), parse(path).group)
+
+
+class ScaleSetViews(ComputeKind):
+    """GET .../virtualMachineScaleSets/NAME/instanceView: how many instances there are."""
+
+    name = f"{SCALE_SETS}/instanceView"
+
+    def listing(self, ask: Ask) -> Answer:
+        path = ask.target.path.rpartition("/")[0]
+        _, pool = self.pool(path)
+        count = sum(one.pool == pool for one in self.cluster(path).nodes)
+        settled = "ProvisioningState/succeeded"
+        status = {"code": settled, "level": "Info", "displayStatus": "Provisioning succeeded"}
+        summary = {"statusesSummary": [{"code": settled, "count": count}]}
+        return Answer(200, {"virtualMachine": summary, "statuses": [status]})
 
 
 class MachineNics(ComputeKind):
