@@ -144,6 +144,10 @@ def plan(output: str, **options: Any) -> None:
     wish = _named(Wish(**options))
     if wish.max_pods is not None and wish.max_pods < 0:
         raise click.BadParameter(f"{wish.max_pods} is negative", param_hint="'--max-pods'")
+    names = [one.name for one in wish.pool]
+    if twice := next((one for one in names if names.count(one) > 1), None):
+        message = f"two node pools have the name {twice!r}; give each one of its own"
+        raise click.BadParameter(message, param_hint="'--pool'")
     network, plans = wish.network(), wish.plans()
     if output == "json":
         print_json(plan_text.document(network, plans))

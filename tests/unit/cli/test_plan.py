@@ -127,6 +127,7 @@ def test_what_aks_refuses_is_status_1(words: tuple[str, ...], code: str) -> None
         (("--pool", "p:3:max=4:max=5"), "'--pool'|'max=5'"),
         (("--pool", "p:3:surge=half"), "'--pool'|max surge 'half'"),
         (("--max-surge", "120%"), "'--max-surge'|'120%'"),
+        (("--pool", "p:3", "--pool", "p:3"), "'--pool'|two node pools have the name 'p'"),
         (("--max-pods", "-1"), "'--max-pods'|-1 is negative"),
         (("--max-pods", "many"), "'--max-pods'|'many'"),
         (("--mode", "cilium"), "'--mode'|'cilium'"),
