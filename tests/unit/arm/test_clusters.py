@@ -178,8 +178,14 @@ def test_stop_and_start(running: Client) -> None:
     body = running.ask("GET", CLUSTER).json()["properties"]
     assert body["powerState"] == {"code": "Stopped"}
     assert body["agentPoolProfiles"][0]["powerState"] == {"code": "Stopped"}
+    read = running.ask("GET", CLUSTER).json()
+    for path, sent in ((CLUSTER, read), (f"{CLUSTER}/agentPools/more", {"properties": {}})):
+        refused = running.ask("PUT", path, sent)
+        assert refused.status_code == 400
+        assert "is stopped" in refused.json()["error"]["message"]
     running.done(running.ask("POST", f"{CLUSTER}/start"))
     assert running.ask("GET", CLUSTER).json()["properties"]["powerState"] == {"code": "Running"}
+    assert running.done(running.ask("PUT", CLUSTER, read))["status"] == "Succeeded"
 
 
 @pytest.mark.parametrize(

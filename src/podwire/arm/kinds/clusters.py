@@ -117,9 +117,11 @@ class Clusters(Stored):
             raise operation_not_allowed(target.names[0], _CHANGING[facts.state])
 
     def completed(self, ask: Ask, body: Body, old: Body | None) -> Body:
+        """Its power is not a wish: a client sends back what it has read of it."""
         check_offered(body)
         made = completed(body, old, self.version())
-        return {"tags": {}, **made}
+        power = old["properties"]["powerState"]["code"] if old else "Running"
+        return {"tags": {}, **_with_power(made, power)}
 
     def version(self) -> str:
         """Of Kubernetes, as a new cluster gets it; "" when that is not known yet."""
@@ -227,11 +229,19 @@ class Clusters(Stored):
 
     def _settle_power(self, operation: OperationRow, error: ArmError | None) -> None:
         row = self.desk.store.get(operation.resource)
-        if row is not None:
-            self.desk.store.put(self.name, with_state(row.body, "Failed" if error else "Succeeded"))
+        if row is None:
+            return
+        body = with_state(row.body, "Failed" if error else "Succeeded")
+        if error is None:
+            body = _with_power(body, "Stopped" if _words(operation) == "stop" else "Running")
+        self.desk.store.put(self.name, body)
 
 
 _POWER = {"stop": "Stopping", "start": "Starting"}
+
+
+def _with_power(body: Body, code: str) -> Body:
+    return {**body, "properties": {**body["properties"], "powerState": {"code": code}}}
 
 
 def key_of(body: Body) -> str:
