@@ -33,9 +33,14 @@ _INDEX = struct.Struct("=4xi")
 _NUMBER = struct.Struct("=i")
 _OF_LINKS = (16, 17, 20, 21)
 """RTM_NEWLINK, RTM_DELLINK, RTM_NEWADDR, RTM_DELADDR."""
+_OF_ROUTES = (24, 25)
+"""RTM_NEWROUTE, RTM_DELROUTE: IPv6 makes some of each pod's link."""
 _SO_ATTACH_FILTER = 26
-_KIND_AT, _INDEX_AT = 4, 20
+_KIND_AT, _INDEX_AT, _HEADER_SIZE = 4, 20, 16
 _LOAD_16, _LOAD_32, _EQUAL, _RETURN = 0x28, 0x20, 0x15, 0x06
+_SET_A, _SET_X, _COPY_TO_X, _LOAD_32_X, _JUMP = 0x00, 0x01, 0x07, 0x40, 0x05
+_FIND_ATTRIBUTE = 0xFFFFF000 + 12
+"""A load from there is of where the attribute X is, after offset A (SKF_AD_NLATTR); 0: nowhere."""
 _ALL = 0xFFFFFFFF
 _INSTRUCTION = struct.Struct("=HBBI")
 _SUBSYSTEM = 10 << 8
@@ -90,7 +95,7 @@ class Listener(NetlinkSocket):
         self._socket.setblocking(False)
 
     def let_through(self, indices: Collection[int]) -> None:
-        """Of links and their addresses only what concerns these. Raises KernelError."""
+        """Of links, addresses and routes only what concerns these. Raises KernelError."""
         code = b"".join(_INSTRUCTION.pack(*one) for one in _program(indices))
         room = ctypes.create_string_buffer(code)
         program = struct.pack("@HP", len(code) // _INSTRUCTION.size, ctypes.addressof(room))
@@ -117,15 +122,30 @@ class Listener(NetlinkSocket):
 
 def _program(indices: Collection[int]) -> list[tuple[int, int, int, int]]:
     """Instructions: code, jump if true, jump if false, operand. One message is one packet here."""
-    others = len(_OF_LINKS) - 1
+    compare = [(_EQUAL, len(indices) - at, 0, _swapped(one)) for at, one in enumerate(indices)]
+    to_end = len(compare) + 1
+    of_route = [
+        (_SET_A, 0, 0, _HEADER_SIZE + _RTMSG_SIZE),
+        (_SET_X, 0, 0, _RTA_OIF),
+        (_LOAD_32, 0, 0, _FIND_ATTRIBUTE),
+        (_EQUAL, to_end + 2, 0, 0),
+        (_COPY_TO_X, 0, 0, 0),
+        (_LOAD_32_X, 0, 0, 4),
+    ]
+    of_link = [(_LOAD_32, 0, 0, _INDEX_AT), (_JUMP, 0, 0, len(of_route))]
+    kinds = (*_OF_LINKS, *_OF_ROUTES)
     found = [(_LOAD_16, 0, 0, _KIND_AT)]
-    for at, kind in enumerate(_OF_LINKS):  # to the load of the index; after the last, to the next
-        found.append((_EQUAL, others - at + 1, 0, int.from_bytes(struct.pack("=H", kind), "big")))
-    found += [(_RETURN, 0, 0, _ALL), (_LOAD_32, 0, 0, _INDEX_AT)]
-    for at, index in enumerate(indices):  # to the last instruction
-        number = int.from_bytes(_NUMBER.pack(index), "big")
-        found.append((_EQUAL, len(indices) - at, 0, number))
+    for at, kind in enumerate(kinds):  # the first after the last of them returns
+        further = len(of_link) * (kind in _OF_ROUTES)
+        number = int.from_bytes(struct.pack("=H", kind), "big")
+        found.append((_EQUAL, len(kinds) - at + further, 0, number))
+    found += [(_RETURN, 0, 0, _ALL), *of_link, *of_route, *compare]
     return [*found, (_RETURN, 0, 0, 0), (_RETURN, 0, 0, _ALL)]
+
+
+def _swapped(number: int) -> int:
+    """As a load, which is big endian, shows the machine's number."""
+    return int.from_bytes(_NUMBER.pack(number), "big")
 
 
 def _link(one: Message) -> int:

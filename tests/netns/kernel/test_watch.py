@@ -94,15 +94,27 @@ def test_no_change_to_what_is_watched(host: NetNamespace, command: str) -> None:
     assert not watched(host, command)
 
 
-def test_what_is_lost_counts_as_a_change(host: NetNamespace) -> None:
+def test_others_routes_are_not_even_heard(host: NetNamespace) -> None:
     watch = Watch(host)
     watch.follow({4711})
+    flood(host, "10.9.{}.{}/32")
+    assert not watch.changed()
+    watch.close()
+
+
+def test_what_is_lost_counts_as_a_change(host: NetNamespace) -> None:
+    watch = Watch(host)
     with RtNetlink(host) as door:
-        index = door.index("br0")
-        for number in range(5):
-            door.set_route(f"10.9.0.{number}/32", index)
-        assert not watch.changed(), "another link's routes"
-        for number in range(3000):
-            door.set_route(f"10.9.{number // 250}.{number % 250}/32", index)
+        watch.follow({door.index("br0")})
+    run(host, "ip route add fd00::5/128 dev br0")
+    assert not watch.changed(), "a pod's route"
+    flood(host, "fd00::{}:{}/128")
     assert watch.changed()
     watch.close()
+
+
+def flood(host: NetNamespace, route: str) -> None:
+    with RtNetlink(host) as door:
+        index = door.index("br0")
+        for number in range(3000):
+            door.set_route(route.format(number // 250, number % 250), index)
