@@ -230,7 +230,7 @@ class Ledger(Stock):
         def work(db: sqlite3.Connection) -> None:
             gone = db.execute(
                 "DELETE FROM lease WHERE address IS ? AND owner_pid = ? AND owner_start = ?"
-                " AND container_id = ? AND ifname = ?",
+                " AND container_id = +? AND ifname = ?",  # "+" as in rows.IS
                 (
                     lease.address or None,
                     lease.owner_pid,

@@ -62,8 +62,10 @@ _COLUMNS = ", ".join(f"ifnull({name}, '')" if name in _UNIQUE else name for name
 UNFINISHED = "state <> 'attached'"
 HOLDER = tuple(field.name for field in fields(Holder))
 # A lease is found by its container, or by the pod's MAC when only the kernel told of it.
-# Each half as the index has it, so that none is searched for among all.
-IS = "((container_id = ? AND ifname = ? AND container_id <> '') OR (container_id = '' AND mac = ?))"
+# Each half as the index has it, so that none is searched for among all. "+": beside the column of
+# a partial index's condition a bare parameter makes sqlite compile anew for each value.
+_NAMED = "(container_id = +? AND ifname = ? AND container_id <> '')"
+IS = f"({_NAMED} OR (container_id = '' AND mac = ?))"
 
 
 def select(db: sqlite3.Connection, where: str, values: tuple[object, ...] = ()) -> Iterator[Lease]:

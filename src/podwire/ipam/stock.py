@@ -79,7 +79,7 @@ class Stock:
     def holding(self, container_id: str) -> list[Lease]:
         """All leases of a container, whatever the interface."""
         return self._database.read(
-            lambda db: list(rows.select(db, "container_id = ?", (container_id,)))
+            lambda db: list(rows.select(db, "container_id = +?", (container_id,)))
         )
 
     def of_link(self, host_link: str) -> list[Lease]:
