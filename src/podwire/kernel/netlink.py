@@ -155,23 +155,25 @@ class NetlinkSocket:
         return recorded
 
     def batch(self, requests: Sequence[Request]) -> list[KernelError | None]:
-        """Send all at once; the kernel takes them one after the other. Each one's refusal."""
+        """Send all at once; the kernel takes them one after the other. Each one's refusal.
+
+        It tells of every refusal, before it answers the last, which alone asks for an answer.
+        """
         first = self._sequence + 1
         self._sequence += len(requests)
-        self._send(
-            b"".join(
-                message(kind, REQUEST | ACK | flags, number, body)
-                for number, (kind, flags, body) in enumerate(requests, first)
-            )
-        )
+        frames = [
+            message(kind, REQUEST | flags, number, body)
+            for number, (kind, flags, body) in enumerate(requests[:-1], first)
+        ]
+        kind, flags, body = requests[-1]
+        self._send(b"".join(frames) + message(kind, REQUEST | ACK | flags, self._sequence, body))
         refused: list[KernelError | None] = [None] * len(requests)
-        awaited = len(requests)
-        while awaited:
+        while True:
             for one in messages(self._receive()):
                 if one.kind == _ERROR and one.sequence >= first:
                     refused[one.sequence - first] = refusal(one)
-                    awaited -= 1
-        return refused
+                    if one.sequence == self._sequence:
+                        return refused
 
     def _replies(self, sequence: int) -> tuple[list[bytes], bool]:
         """False: the list changed while it was dumped, so that it may lack entries."""

@@ -183,20 +183,26 @@ class NfNetlink(NetlinkSocket):
         self._sequence += len(steps) + 2
         frame = struct.pack("=BBH", 0, 0, socket.htons(_SUBSYSTEM))
         data = message(_BEGIN, REQUEST, first, frame)
+        last = first + len(steps)
         for at, (kind, flags, body) in enumerate(steps, first + 1):
-            data += message(_kind(kind), REQUEST | ACK | flags, at, body)
+            asked = REQUEST | ACK if at == last else REQUEST
+            data += message(_kind(kind), asked | flags, at, body)
         self._send(data + message(_END, REQUEST, self._sequence, frame))
-        self._check_answers(first, awaited=len(steps))
+        self._check_answers(first, last)
 
-    def _check_answers(self, first: int, awaited: int) -> None:
-        """Read every answer before the first refusal is raised, so that none is left behind."""
+    def _check_answers(self, first: int, last: int) -> None:
+        """Read every answer before the first refusal is raised, so that none is left behind.
+
+        The kernel tells of every refused step, and answers the last; or the batch's begin, when it
+        refuses all of it.
+        """
         refused: KernelError | None = None
-        while awaited > 0:
+        awaited = True
+        while awaited:
             for one in messages(self._receive()):
-                if one.sequence < first:
-                    continue
-                awaited -= 1 if one.sequence > first else awaited  # the whole batch was refused
-                refused = refused or refusal(one)
+                if one.sequence >= first:
+                    awaited = awaited and one.sequence not in (first, last)
+                    refused = refused or refusal(one)
         if refused is not None:
             raise refused
 
