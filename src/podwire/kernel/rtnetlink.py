@@ -40,6 +40,8 @@ _NSID, _NSID_FD = 1, 3
 _MAIN_TABLE, _STATIC, _UNICAST = 254, 4, 1
 _SCOPE_GLOBAL, _SCOPE_LINK, _SCOPE_NOWHERE = 0, 253, 255
 _SKIP_STATISTICS = number(rt.IFLA_EXT_MASK, 8)
+_ONE_QUEUE = number(rt.IFLA_NUM_TX_QUEUES, 1) + number(rt.IFLA_NUM_RX_QUEUES, 1)
+"""A veth needs no more (it has no lock to share): else the kernel makes one for each processor."""
 _VETH_PEER = 1
 _NDA_IFINDEX = 8
 
@@ -63,6 +65,10 @@ class RtNetlink(NetlinkSocket):
             if error.errno in (errno.ENODEV, errno.EINVAL, errno.ERANGE):
                 return None
             raise
+
+    def see_carrier(self, index: int) -> None:
+        """Make the kernel see the link's carrier now, as whoever asks for a link does."""
+        self.get(_GETLINK, rt.IFINFO.pack(0, 0, index, 0, 0) + _SKIP_STATISTICS)
 
     def links(self) -> list[Link]:
         body = rt.IFINFO.pack(0, 0, 0, 0, 0) + _SKIP_STATISTICS
@@ -99,10 +105,11 @@ class RtNetlink(NetlinkSocket):
         """
         mine, other = (index + 1, index) if index else (0, 0)
         peer = rt.IFINFO.pack(0, 0, other, 0, 0) + _identity(peer_name, peer_mac, mtu)
-        peer += number(rt.IFLA_NET_NS_FD, peer_namespace.fd)
+        peer += _ONE_QUEUE + number(rt.IFLA_NET_NS_FD, peer_namespace.fd)
         data = nested(rt.IFLA_INFO_DATA, nested(_VETH_PEER, peer))
         info = nested(rt.IFLA_LINKINFO, text(rt.IFLA_INFO_KIND, "veth"), data)
-        body = rt.IFINFO.pack(0, 0, mine, rt.IFF_UP, rt.IFF_UP) + _identity(name, mac, mtu) + info
+        head = rt.IFINFO.pack(0, 0, mine, rt.IFF_UP, rt.IFF_UP)
+        body = head + _identity(name, mac, mtu) + _ONE_QUEUE + info
         self.request(_NEWLINK, body, CREATE | EXCLUSIVE)
 
     def set_link(

@@ -57,7 +57,7 @@ def make_veth(session: Session, want: Veth) -> None:
         _repair_veth(session, want)
     peer = _expect(session.route(want.peer_place), want.peer_name)
     _correct(session.route(want.peer_place), peer, want.peer_mac, want.mtu)
-    _see_carrier(session, want)
+    _see_carrier(session, want, peer.peer)
     session.learn(want.peer_place, want.peer_name, peer.ifindex)
     session.learn(want.place, want.name, peer.peer)
 
@@ -73,13 +73,13 @@ def _create_numbered(session: Session, want: Veth, index: int) -> bool:
     session.learn(want.place, want.name, index + 1)
     session.learn(want.peer_place, want.peer_name, index)
     session.route(want.peer_place).set_link(index, up=True)
-    _see_carrier(session, want)
+    _see_carrier(session, want, index + 1)
     return True
 
 
-def _see_carrier(session: Session, want: Veth) -> None:
-    """Asking for this end makes the kernel see its carrier now; else the first packets are lost."""
-    session.route(want.place).link(want.name)
+def _see_carrier(session: Session, want: Veth, index: int) -> None:
+    """Of this end, which the kernel would see later by itself; then the first packets are lost."""
+    unless_missing(lambda: session.route(want.place).see_carrier(index))
 
 
 def _create_veth(session: Session, want: Veth) -> None:
