@@ -9,8 +9,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from _thread import allocate_lock
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TypeVar
 
 from podwire.ipam.lock import locked
@@ -54,8 +53,12 @@ class Database:
         return self._retry(lambda: self._transaction(work))
 
     def read(self, work: Work[T]) -> T:
-        """`work` without a lock, on what the last committed transaction left."""
-        return self._retry(lambda: self._read(work))
+        """`work`, which makes one query, on what the last committed transaction left."""
+        return self._retry(lambda: work(self._readable()))
+
+    def read_together(self, work: Work[T]) -> T:
+        """The same for several queries: all see the same, and the file's lock is taken once."""
+        return self._retry(lambda: self._framed("BEGIN", self._readable(), work))
 
     def close(self) -> None:
         if self._connection is not None:
@@ -81,28 +84,28 @@ class Database:
         raise CniError(IO_FAILURE, f"{self.path} is damaged again each time it is made anew")
 
     def _transaction(self, work: Work[T]) -> T:
-        with self._framed("BEGIN IMMEDIATE") as connection:
+        def on_same_file(connection: sqlite3.Connection) -> T:
             self._expect_same_file()
             return work(connection)
 
-    def _read(self, work: Work[T]) -> T:
-        """In a transaction, too: the file's lock is taken once for all that is asked."""
-        with self._framed("BEGIN") as connection:
-            if _inode_of(self.path) != self._inode:
-                raise _ReplacedError
-            return work(connection)
+        return self._framed("BEGIN IMMEDIATE", self._opened(), on_same_file)
 
-    @contextmanager
-    def _framed(self, begin: str) -> Iterator[sqlite3.Connection]:
+    def _readable(self) -> sqlite3.Connection:
         connection = self._opened()
+        if _inode_of(self.path) != self._inode:
+            raise _ReplacedError
+        return connection
+
+    def _framed(self, begin: str, connection: sqlite3.Connection, work: Work[T]) -> T:
         connection.execute(begin)
         try:
-            yield connection
+            done = work(connection)
             connection.execute("COMMIT")
         except BaseException:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
+        return done
 
     def _expect_same_file(self) -> None:
         """Without its log or its index at their paths, others would not see what this writes."""

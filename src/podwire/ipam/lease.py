@@ -5,6 +5,7 @@ Must not know how they are stored, nor what a wiring is.
 
 from __future__ import annotations
 
+import os
 from _thread import _local, get_native_id
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -18,6 +19,7 @@ ATTACHED = "attached"
 RELEASING = "releasing"
 """Its network is being removed by the owner process."""
 OWN_IPAM = "azure-vnet-ipam"
+_LONGEST_STAT = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,8 +175,11 @@ def process_start(pid: int) -> int:
     Source: proc_pid_stat(5), fields 3 and 22; the name in field 2 may hold anything.
     """
     try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            fields = file.read().rpartition(b")")[2].split()
+        file = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            fields = os.read(file, _LONGEST_STAT).rpartition(b")")[2].split()
+        finally:
+            os.close(file)
     except OSError:
         return 0
     return 0 if fields[0] in (b"Z", b"X") else int(fields[19])

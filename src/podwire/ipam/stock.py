@@ -111,7 +111,7 @@ class Stock:
             working, pool = list(rows.select(db, rows.UNFINISHED)), rows.main_pool(db)
             return Glance(working, *rows.stock(db, pool, LOW), pool)
 
-        return self._database.read(look)
+        return self._database.read_together(look)
 
     def wants_refresh(self, source: str = "", glance: Glance | None = None) -> bool:
         """Whether the source is to be asked: never heard, empty, or low and not heard for long.
