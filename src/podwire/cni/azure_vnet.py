@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
+from functools import lru_cache
 
 from podwire.cni import endpoint, gc, modes, pods, status
 from podwire.cni.addresses import (
@@ -28,7 +29,7 @@ from podwire.kernel.netns import NetNamespace
 from podwire.kernel.pods import wired_pods
 from podwire.kernel.wire import observe
 from podwire.model.bridge_mode import HOST, POD, endpoint_id, host_veth_name, pod_mac
-from podwire.model.cni import Request
+from podwire.model.cni import Request, decode_config
 from podwire.model.cni_error import (
     CHECK_FAILED,
     INVALID_CONFIG,
@@ -263,7 +264,7 @@ class AzureVnet:
         return lease
 
     def _read(self, request: Request) -> NetConf:
-        conf = NetConf.parse(request.config)
+        conf = _conf_of(request.stdin) if request.stdin else NetConf.parse(request.config)
         self._log.write(f"[cni-net] Read network configuration {config_text(conf)}.")
         return conf
 
@@ -303,6 +304,12 @@ class AzureVnet:
             f"[cni-net] {request.command} command completed with {said}. "
             f"Pod:{pod} Duration:{took:.1f}ms"
         )
+
+
+@lru_cache(maxsize=4)
+def _conf_of(stdin: str) -> NetConf:
+    """Kept: call after call, a node's runtime sends the same."""
+    return NetConf.parse(decode_config(stdin.encode())[1])
 
 
 def _details(error: BaseException) -> str:
