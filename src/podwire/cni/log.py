@@ -8,10 +8,10 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
-from podwire.cni.loglines import json_line, text_line
+from podwire.cni.loglines import Said, json_lines, text_lines
 from podwire.cni.settings import Settings
 
 _LIMIT = 5 << 20
@@ -21,8 +21,8 @@ _FILES = 8
 class Log:
     """Lines at the end of `path`.
 
-    Nothing is opened before the first line. What cannot be written is dropped. line: makes one of
-    a message and the time, see `loglines`; limit: bytes from which on the files are shifted.
+    Nothing is opened before the first line. What cannot be written is dropped. form: makes lines
+    of messages, see `loglines`; limit: bytes from which on the files are shifted.
     """
 
     def __init__(
@@ -30,47 +30,46 @@ class Log:
         path: str,
         *,
         limit: int = _LIMIT,
-        line: Callable[[str, float], str] = text_line,
+        form: Callable[[Iterable[Said]], str] = text_lines,
     ) -> None:
         self._path = path
         self._limit = limit
-        self._line = line
+        self._form = form
         self._fd: int | None = None
-        self._lines: list[str] | None = None
+        self._said: list[Said] | None = None
 
     @classmethod
     def of(cls, settings: Settings, plugin: str) -> Log:
         """The log of the plugin (azure-vnet, azure-vnet-ipam) as its installer fixed it."""
-        line = json_line if settings.log_format == "json" else text_line
-        return cls(os.path.join(settings.log_dir, f"{plugin}.log"), line=line)
+        form = json_lines if settings.log_format == "json" else text_lines
+        return cls(os.path.join(settings.log_dir, f"{plugin}.log"), form=form)
 
     def write(self, message: str) -> None:
-        line = self._line(message, time.time())
-        if self._lines is None:
-            self._append(line)
+        said = (message, time.time())
+        if self._said is None:
+            self._append([said])
         else:
-            self._lines.append(line)
+            self._said.append(said)
 
     @contextmanager
     def gathered(self) -> Iterator[None]:
         """The lines of the block in one write(2), or in one for each `flush`."""
-        self._lines = []
+        self._said = []
         try:
             yield
         finally:
             self.flush()
-            self._lines = None
+            self._said = None
 
     def flush(self) -> None:
         """Before anything that may take long or be the end of this process."""
-        if self._lines:
-            text = "".join(self._lines)
-            self._lines.clear()
-            self._append(text)
+        if self._said:
+            said, self._said = self._said, []
+            self._append(said)
 
-    def _append(self, text: str) -> None:
+    def _append(self, said: list[Said]) -> None:
         try:
-            os.write(self._opened(), text.encode(errors="replace"))
+            os.write(self._opened(), self._form(said).encode(errors="replace"))
         except OSError:
             return
 

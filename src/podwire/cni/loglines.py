@@ -9,10 +9,13 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Iterable
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 FORMATS = ("text", "json")
+Said: TypeAlias = tuple[str, float]
+"""A message, and when it was written: seconds since the epoch."""
 
 
 class Parts(NamedTuple):
@@ -25,7 +28,21 @@ class Parts(NamedTuple):
 
 def text_line(message: str, now: float) -> str:
     """`YYYY/MM/DD HH:MM:SS [pid] message`, local time. now: seconds since the epoch."""
-    return f"{_stamp(int(now))} [{os.getpid()}] {_one_line(message)}\n"
+    return text_lines([(message, now)])
+
+
+def text_lines(said: Iterable[Said]) -> str:
+    """One after the other."""
+    pid = os.getpid()
+    return "".join(
+        f"{_stamp(int(now))} [{pid}] {one if one.isprintable() else _one_line(one)}\n"
+        for one, now in said
+    )
+
+
+def json_lines(said: Iterable[Said]) -> str:
+    """One after the other."""
+    return "".join(json_line(*one) for one in said)
 
 
 def json_line(message: str, now: float) -> str:
@@ -63,6 +80,4 @@ def split(message: str) -> Parts:
 
 def _one_line(message: str) -> str:
     """Without control characters: what a caller sends must not forge lines."""
-    if message.isprintable():
-        return message
     return "".join(one if one.isprintable() else repr(one)[1:-1] for one in message)

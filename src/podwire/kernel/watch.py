@@ -42,6 +42,7 @@ _SET_A, _SET_X, _COPY_TO_X, _LOAD_32_X, _JUMP = 0x00, 0x01, 0x07, 0x40, 0x05
 _FIND_ATTRIBUTE = 0xFFFFF000 + 12
 """A load from there is of where the attribute X is, after offset A (SKF_AD_NLATTR); 0: nowhere."""
 _ALL = 0xFFFFFFFF
+_SIZE = 1 << 16
 _INSTRUCTION = struct.Struct("=HBBI")
 _SUBSYSTEM = 10 << 8
 _OF_ELEMENTS = frozenset(_SUBSYSTEM | one for one in (12, 14, 15))
@@ -111,13 +112,15 @@ class Listener(NetlinkSocket):
         found: list[Message] = []
         while True:
             try:
-                found.extend(messages(self._receive()))
-            except KernelError as error:
-                if error.errno == errno.EAGAIN:
-                    return found
+                found.extend(messages(self._socket.recv(_SIZE)))
+            except BlockingIOError:
+                return found
+            except OSError as error:
                 if error.errno == errno.ENOBUFS:
                     return None
-                raise
+                raise KernelError(
+                    f"cannot hear the kernel: {error.strerror}", errno=error.errno or 0
+                ) from error
 
 
 def _program(indices: Collection[int]) -> list[tuple[int, int, int, int]]:

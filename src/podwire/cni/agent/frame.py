@@ -26,6 +26,7 @@ VARIABLES = (
     "CNI_ARGS",
     "CNI_PATH",
 )
+_AT_ONCE = 1 << 16
 _LENGTH = struct.Struct("!I")
 _ANSWER = struct.Struct("!IB")
 
@@ -46,10 +47,16 @@ class BadFrameError(Exception):
 def read_call(peer: socket.socket, *, seconds: float) -> Call:
     """Raises BadFrameError, also when the whole call is not there after `seconds`."""
     deadline = time.monotonic() + seconds
-    (size,) = _LENGTH.unpack(_read(peer, _LENGTH.size, deadline))
+    head = _some(peer, _AT_ONCE, deadline)  # all of most calls
+    if len(head) < _LENGTH.size:
+        head += _read(peer, _LENGTH.size - len(head), deadline)
+    (size,) = _LENGTH.unpack_from(head)
     if size > LIMIT:
         raise BadFrameError(f"a call of {size} bytes; the limit is {LIMIT}")
-    return parse_call(_read(peer, size, deadline))._replace(waiting=lambda: _is_open(peer))
+    frame = head[_LENGTH.size :]
+    if len(frame) < size:
+        frame += _read(peer, size - len(frame), deadline)
+    return parse_call(frame[:size])._replace(waiting=lambda: _is_open(peer))
 
 
 def parse_call(frame: bytes) -> Call:
@@ -94,16 +101,21 @@ def _is_open(peer: socket.socket) -> bool:
 def _read(peer: socket.socket, size: int, deadline: float) -> bytes:
     parts, missing = [], size
     while missing:
-        left = deadline - time.monotonic()
-        if left <= 0:
-            raise BadFrameError("too slow")
-        peer.settimeout(left)
-        try:
-            part = peer.recv(min(missing, 1 << 16))
-        except OSError as error:
-            raise BadFrameError(str(error)) from error
-        if not part:
-            raise BadFrameError("ended before its length")
+        part = _some(peer, min(missing, _AT_ONCE), deadline)
         parts.append(part)
         missing -= len(part)
     return b"".join(parts)
+
+
+def _some(peer: socket.socket, most: int, deadline: float) -> bytes:
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise BadFrameError("too slow")
+    peer.settimeout(left)
+    try:
+        part = peer.recv(most)
+    except OSError as error:
+        raise BadFrameError(str(error)) from error
+    if not part:
+        raise BadFrameError("ended before its length")
+    return part
