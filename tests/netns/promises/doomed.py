@@ -49,10 +49,11 @@ class Doomed:
         """With all its threads: until then one of them may pass for a call that goes on."""
         self._wait(os.WEXITED)
 
-    def reaches(self, at: int) -> bool:
-        """Whether it dies at this moment. False when its work is done before, with fewer moments:
-        how often a call looks whether the kernel has done its part differs from call to call."""
-        look, before, since = os.WEXITED | os.WNOHANG | os.WNOWAIT, -1, time.monotonic()
+    def reaches(self, at: int, change: int = os.WEXITED) -> bool:
+        """Whether it dies, or stops, at this moment. False when its work is done before, with fewer
+        moments: how often a call looks whether the kernel has done its part differs from call to
+        call."""
+        look, before, since = change | os.WNOHANG | os.WNOWAIT, -1, time.monotonic()
         while os.waitid(os.P_PID, self.pid, look) is None:
             count, now = len(self.lines), time.monotonic()
             if count != before:
