@@ -47,7 +47,7 @@ def explain(
     """The path that a packet would take, and its answer, hop by hop; who is to blame if it fails.
 
     FROM is a pod or a node; TO is a pod, a service (svc/NAME), a node, an address or a DNS name,
-    which is looked up as FROM would. Nothing is sent: it is worked out from a snapshot. Of a
+    which is looked up as FROM would; NAME@CLUSTER is another cluster's. Nothing is sent: it is worked out from a snapshot. Of a
     service every backend is tried. Exit status 0 when the answer arrives, else 3.
 
     \b
@@ -57,10 +57,11 @@ def explain(
     podwire explain client svc/kube-system/kube-dns --proto udp --from now.json -o json
     """
     seen = take(source)
+    begin = names.source(seen, asker)
     told = explained(
         seen,
-        names.source(seen, asker),
-        names.target(seen, to, proto),
+        begin,
+        names.target(seen, to, proto, begin.cluster),
         protocol=proto,
         size=size,
         backend=backend,

@@ -103,9 +103,10 @@ def _request(
     watch: bool,
     patience: float,
 ) -> Request:
+    source = names.source(snapshot, source_word)
     return Request(
-        names.source(snapshot, source_word),
-        names.target(snapshot, target_word, proto),
+        source,
+        names.target(snapshot, target_word, proto, source.cluster),
         proto,
         size,
         wait,

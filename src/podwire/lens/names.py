@@ -7,18 +7,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import AddressValueError, IPv4Address
 from typing import Literal, TypeAlias
 
 from podwire.lens.kube_values import Cluster, Pod, Service
 from podwire.lens.snapshot import Node, Snapshot
+from podwire.lens.vicinity import own_first
 from podwire.model.errors import InvalidInputError
 
 Kind: TypeAlias = Literal["pod", "node", "service", "address", "name"]
 _PORT = re.compile(r"^(?P<rest>[^:]+):(?P<port>[A-Za-z0-9-]+)$")
+_OF = "@"
 _EXAMPLES = (
-    "a pod (NAMESPACE/NAME or NAME), svc/NAMESPACE/NAME, a node, an IPv4 address, a DNS name"
+    "a pod (NAMESPACE/NAME or NAME), svc/NAMESPACE/NAME, a node, an IPv4 address, a DNS name; "
+    "of one cluster of several as in svc/web@CLUSTER"
 )
 
 
@@ -27,7 +30,8 @@ class Thing:
     """kind "address": of nothing that the snapshot has; "name": one for DNS to resolve.
 
     name: as in "default/web" or "n1". space: the id of its network namespace, "" for none.
-    address: "" when it has none. node: the name of the node where it is, "" for none.
+    address: "" when it has none. node: the name of the node where it is, "" for none. cluster: the
+    one that has it, "" for none.
     """
 
     kind: Kind
@@ -36,6 +40,7 @@ class Thing:
     space: str = ""
     node: str = ""
     host_network: bool = False
+    cluster: str = ""
 
     @property
     def object(self) -> str:
@@ -70,34 +75,56 @@ def source(snapshot: Snapshot, word: str) -> Thing:
     return found
 
 
-def target(snapshot: Snapshot, word: str, protocol: str = "tcp") -> Target:
+def target(snapshot: Snapshot, word: str, protocol: str = "tcp", home: str = "") -> Target:
     """Where packets go: a thing with an optional :PORT, a number or the name of a service's port.
 
-    Without a port a service's first one of the protocol is meant. Raises InvalidInputError.
+    Without a port a service's first one of the protocol is meant. home: the cluster that is meant
+    where several have such a thing. Raises InvalidInputError.
     """
     match = _PORT.match(word)
     rest, port = (match["rest"], match["port"]) if match else (word, "")
-    found = thing(snapshot, rest)
+    found = thing(snapshot, rest, home)
     service = _service_at(snapshot, found)
     number = _port(word, port, service, protocol)
     return Target(found, number, service.key if service else "")
 
 
-def thing(snapshot: Snapshot, word: str) -> Thing:
+def thing(snapshot: Snapshot, word: str, home: str = "") -> Thing:
     """Raises InvalidInputError for what names nothing or several things."""
+    every, (word, _, cluster) = snapshot, word.partition(_OF)
+    if cluster:
+        snapshot = _of_cluster(snapshot, cluster)
+    found = _thing(own_first(snapshot, home), word)
+    mine = [one for one in found if one.cluster == home]
+    return _only(word, mine or found, every)
+
+
+def _of_cluster(snapshot: Snapshot, name: str) -> Snapshot:
+    """What this one alone has."""
+    clusters = tuple(one for one in snapshot.clusters if one.name == name)
+    if not clusters:
+        have = _listed([one.name for one in snapshot.clusters])
+        raise InvalidInputError(f"{name} is no cluster of this snapshot; it has: {have}")
+    nodes = tuple(one for one in snapshot.nodes if one.cluster == name)
+    mine = {space for one in nodes for space in (one.space, *one.pods)}
+    spaces = tuple(one for one in snapshot.spaces if one.id in mine)
+    return replace(snapshot, clusters=clusters, nodes=nodes, spaces=spaces)
+
+
+def _thing(snapshot: Snapshot, word: str) -> list[Thing]:
     if _is_address(word):
-        return at_address(snapshot, word)
+        return [at_address(snapshot, word)]
     if word.startswith(("svc/", "service/")):
-        return _only(word, list(_services(snapshot, word.partition("/")[2])), snapshot)
+        return list(_services(snapshot, word.partition("/")[2]))
     if word.startswith(("pod/", "node/")):
         kind, _, word = word.partition("/")
         finder = _pods if kind == "pod" else _nodes
-        return _only(word, list(finder(snapshot, word)), snapshot)
+        return list(finder(snapshot, word))
     found = [*_pods(snapshot, word), *_nodes(snapshot, word)]
     found = found or list(_services(snapshot, word))
     if not found and "/" not in word and "." in word:
-        return Thing("name", word)
-    return _only(word, found, snapshot)
+        return [Thing("name", word)]
+    return found
 
 
 def at_address(snapshot: Snapshot, address: str) -> Thing:
@@ -105,30 +132,36 @@ def at_address(snapshot: Snapshot, address: str) -> Thing:
     for cluster in snapshot.clusters:
         for pod in cluster.pods:
             if pod.address == address and not pod.host_network and pod.phase not in _OVER:
-                return pod_thing(snapshot, pod)
+                return pod_thing(snapshot, pod, cluster.name)
         for service in cluster.services:
             if address == service.cluster_ip or address in service.external:
-                return Thing("service", service.key, address)
+                return Thing("service", service.key, address, cluster=cluster.name)
     for node in snapshot.nodes:
         if address in addresses(snapshot, node.space):
-            return Thing("node", node.name, address, node.space, node.name)
+            return _node_thing(node, address)
     for space in snapshot.spaces:
         if space.kind == "pod" and address in addresses(snapshot, space.id):
             return Thing("pod", space.id.removeprefix("pod/"), address, space.id)
     return Thing("address", address, address)
 
 
-def pod_thing(snapshot: Snapshot, pod: Pod) -> Thing:
+def pod_thing(snapshot: Snapshot, pod: Pod, cluster: str) -> Thing:
     """A pod of the host's network is where its node is."""
     node = snapshot.node(pod.node)
     space = node.space if pod.host_network and node else pod.space
-    return Thing("pod", pod.key, pod.address, space, pod.node, pod.host_network)
+    return Thing("pod", pod.key, pod.address, space, pod.node, pod.host_network, cluster)
 
 
-def service_of(snapshot: Snapshot, key: str) -> tuple[Cluster, Service] | None:
-    """By namespace/name."""
+def _node_thing(node: Node, address: str) -> Thing:
+    return Thing("node", node.name, address, node.space, node.name, cluster=node.cluster)
+
+
+def service_of(snapshot: Snapshot, key: str, address: str = "") -> tuple[Cluster, Service] | None:
+    """By namespace/name, of several the one that has the address."""
     pairs = ((one, service) for one in snapshot.clusters for service in one.services)
-    return next((pair for pair in pairs if pair[1].key == key), None)
+    found = [pair for pair in pairs if pair[1].key == key]
+    at = (one for one in found if address in (one[1].cluster_ip, *one[1].external))
+    return next(at, found[0] if found else None)
 
 
 _OVER = ("Succeeded", "Failed")
@@ -154,19 +187,21 @@ def _pods(snapshot: Snapshot, word: str) -> Iterator[Thing]:
         for pod in cluster.pods:
             known.add(pod.space)
             if word in (pod.key, pod.name) or (not pod.host_network and pod.space == f"pod/{word}"):
-                yield pod_thing(snapshot, pod)
-    owners = {one: node.name for node in snapshot.nodes for one in node.pods}
+                yield pod_thing(snapshot, pod, cluster.name)
+    owners = {one: node for node in snapshot.nodes for one in node.pods}
     for space in snapshot.spaces:
         name = space.id.removeprefix("pod/")
         if space.kind == "pod" and space.id not in known and word in (name, name.split("/")[-1]):
             address = next((one.ip for one in space.addresses if one.scope == "global"), "")
-            yield Thing("pod", name, address, space.id, owners.get(space.id, ""))
+            node = owners.get(space.id)
+            where = (node.name, node.cluster) if node else ("", "")
+            yield Thing("pod", name, address, space.id, where[0], cluster=where[1])
 
 
 def _nodes(snapshot: Snapshot, word: str) -> Iterator[Thing]:
     for node in snapshot.nodes:
         if node.name == word:
-            yield Thing("node", node.name, _node_address(snapshot, node), node.space, node.name)
+            yield _node_thing(node, _node_address(snapshot, node))
 
 
 def _node_address(snapshot: Snapshot, node: Node) -> str:
@@ -184,14 +219,21 @@ def _services(snapshot: Snapshot, word: str) -> Iterator[Thing]:
     for cluster in snapshot.clusters:
         for one in cluster.services:
             if word in (one.key, one.name):
-                yield Thing("service", one.key, "" if one.cluster_ip == "None" else one.cluster_ip)
+                address = "" if one.cluster_ip == "None" else one.cluster_ip
+                yield Thing("service", one.key, address, cluster=cluster.name)
 
 
 def _only(word: str, found: list[Thing], snapshot: Snapshot) -> Thing:
     if len(found) == 1:
         return found[0]
     if found:
-        many = _listed([one.object.replace(" ", "/", 1) for one in found])
+        apart = len({one.cluster for one in found}) > 1
+        many = _listed(
+            [
+                one.object.replace(" ", "/", 1) + (f"{_OF}{one.cluster}" if apart else "")
+                for one in found
+            ]
+        )
         raise InvalidInputError(f"{word} is several things; say which: {many}")
     raise InvalidInputError(
         f"{word} is nothing in this snapshot; give {_EXAMPLES}. Pods and nodes: "
@@ -210,7 +252,8 @@ def _listed(words: list[str], most: int = 8) -> str:
 
 
 def _service_at(snapshot: Snapshot, found: Thing) -> Service | None:
-    pair = service_of(snapshot, found.name) if found.kind == "service" else None
+    named = found.kind == "service"
+    pair = service_of(snapshot, found.name, found.address) if named else None
     return pair[1] if pair else None
 
 

@@ -4,8 +4,9 @@ Figures, explain, doctor and the page work from a snapshot alone, whether it was
 loaded from a file. Facts only: nothing here judges, and nothing here knows how they are collected.
 
 A *space* is one network namespace. Its id is a path that says whose it is: "node/NAME",
-"pod/NAMESPACE/NAME" ("pod/CONTAINER" for one without Kubernetes), "fabric/VNET", "plane/CLUSTER",
-"space/INODE" for any other. Every link is named by its space's id and its name.
+"pod/NAMESPACE/NAME" ("pod/CONTAINER" for one without Kubernetes; "pod/NAMESPACE/NAME@CLUSTER" where
+clusters have pods of one name), "fabric/VNET", "plane/CLUSTER", "space/INODE" for any other. Every
+link is named by its space's id and its name.
 """
 
 from __future__ import annotations
@@ -329,3 +330,14 @@ class Snapshot:
 
     def node(self, name: str) -> Node | None:
         return next((one for one in self.nodes if one.name == name), None)
+
+
+def pod_of(space_id: str, cluster: str) -> str:
+    """The id of a pod's space where another cluster has a pod of that name, too."""
+    return f"{space_id}@{cluster}"
+
+
+def spaces_of(lease: Lease, node: Node) -> tuple[str, ...]:
+    """The ids that the space of a lease's pod may have."""
+    named = f"pod/{lease.pod_namespace}/{lease.pod_name}"
+    return pod_of(named, node.cluster), named, f"pod/{lease.container_id}"

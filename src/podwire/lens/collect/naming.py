@@ -8,24 +8,26 @@ from dataclasses import replace
 from podwire.lens.collect.node import NodeSeen
 from podwire.lens.collect.spaces import Seen
 from podwire.lens.kube_values import Cluster, Pod
-from podwire.lens.snapshot import Node, Space
+from podwire.lens.snapshot import Node, Space, pod_of
 
 
 def named(seen: NodeSeen, clusters: Iterable[Cluster]) -> NodeSeen:
-    """With the API server's names for spaces that nobody else named, and no id twice.
+    """With the API server's names for spaces that nobody else named, and no id twice: a pod whose
+    name another cluster has, too, is "pod/NAMESPACE/NAME@CLUSTER".
 
     What nobody knows is no pod's.
     """
-    pods = {
-        (one.node, one.address): one
-        for each in clusters
-        for one in each.pods
-        if not one.host_network
-    }
+    known = [(one, each.name) for each in clusters for one in each.pods if not one.host_network]
+    pods = {(one.node, one.address): one for one, _ in known}
+    homes: dict[str, set[str]] = {}
+    for pod, cluster in known:
+        homes.setdefault(f"pod/{pod.key}", set()).add(cluster)
     taken: set[str] = set()
     spaces = []
     for one in seen.spaces:
         space = _named(one.space, seen, pods)
+        if len(homes.get(space.id, ())) > 1:
+            space = replace(space, id=pod_of(space.id, seen.node.cluster))
         if space.id in taken:
             space = replace(space, id=f"space/{space.inode}")
         taken.add(space.id)
@@ -65,13 +67,18 @@ def with_spaces(cluster: Cluster, nodes: Sequence[Node], spaces: Iterable[Space]
         for address in space.addresses
         if address.scope == "global"
     }
-    pods = tuple(replace(one, space=_space_of(one, known, by_address)) for one in cluster.pods)
+    pods = tuple(
+        replace(one, space=_space_of(one, cluster.name, known, by_address)) for one in cluster.pods
+    )
     return replace(cluster, pods=pods)
 
 
-def _space_of(pod: Pod, known: Mapping[str, Space], by_address: Mapping[str, str]) -> str:
+def _space_of(
+    pod: Pod, cluster: str, known: Mapping[str, Space], by_address: Mapping[str, str]
+) -> str:
     """A pod that ended keeps its address in the API, which another may have now."""
     if pod.host_network or pod.phase in ("Succeeded", "Failed"):
         return ""
     own = f"pod/{pod.key}"
-    return own if own in known else by_address.get(pod.address, "")
+    ids = (own, pod_of(own, cluster), by_address.get(pod.address, ""))
+    return next((one for one in ids if one in known), "")

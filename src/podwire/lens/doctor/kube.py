@@ -62,7 +62,7 @@ def _of_pod(pod: Pod, node: Node | None, snapshot: Snapshot) -> Iterator[Finding
                 "address-differs",
                 f"pod {pod.key}",
                 f"status.podIP is {pod.address}, its namespace has {', '.join(have) or 'none'}",
-                remedies.new_pod(f"pod/{pod.key}"),
+                remedies.new_pod(space.id),
                 node=node.name,
             )
 

@@ -24,10 +24,12 @@ def own(words: str, node: str) -> str:
 
 
 def new_pod(space: str) -> str:
-    """What is broken inside a pod goes with it. space: "pod/NAMESPACE/NAME", or of a container."""
-    _, *names = space.split("/")
+    """What is broken inside a pod goes with it. space: the id of its space."""
+    name, _, cluster = space.partition("@")
+    _, *names = name.split("/")
     if len(names) == 2:
-        return f"kubectl delete pod -n {names[0]} {names[1]}"
+        context = f" --context {cluster}" if cluster else ""
+        return f"kubectl{context} delete pod -n {names[0]} {names[1]}"
     return f"delete the pod of container {names[-1][:12]}"
 
 

@@ -17,7 +17,7 @@ from podwire.cni.modes import DEFAULT_BRIDGE, MODES
 from podwire.cni.node import Node as WiredNode
 from podwire.ipam.lease import ATTACHED, Lease, Pool
 from podwire.lens.doctor.seen import members
-from podwire.lens.snapshot import MAIN, Link, Node, Snapshot, Space
+from podwire.lens.snapshot import MAIN, Link, Node, Snapshot, Space, spaces_of
 from podwire.model.bridge_mode import DEFAULT_ROUTE, TABLE_FAMILY, TABLE_NAME, Uplink
 from podwire.model.dual_stack import DEFAULT_ROUTE6
 from podwire.model.wiring import Wiring
@@ -73,8 +73,8 @@ def space_of(lease: Lease, node: Node, snapshot: Snapshot) -> Space | None:
     link = mine.link(lease.host_link) if mine else None
     if link and link.peer:
         return snapshot.space(link.peer[0])
-    names = (f"pod/{lease.pod_namespace}/{lease.pod_name}", f"pod/{lease.container_id}")
-    return next((snapshot.space(one) for one in names if one in node.pods), None)
+    ids = (one for one in spaces_of(lease, node) if one in node.pods)
+    return next((snapshot.space(one) for one in ids), None)
 
 
 def plugin(node: Node) -> dict[str, Any]:

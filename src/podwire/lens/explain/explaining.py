@@ -19,6 +19,7 @@ from podwire.lens.kube_chains import Backend
 from podwire.lens.kube_values import Service
 from podwire.lens.names import Target, Thing
 from podwire.lens.snapshot import Snapshot
+from podwire.lens.vicinity import seen_from
 from podwire.model.errors import InvalidInputError
 
 MOST_BACKENDS = 32
@@ -40,7 +41,7 @@ def explain(
     size: bytes of the packet, 0 for a small one. backend: ADDRESS:PORT or the name of a pod, which
     of a service's. Raises InvalidInputError for what cannot be asked.
     """
-    world = World(snapshot)
+    world = World(seen_from(snapshot, source.cluster))
     if target.thing.kind == "name":
         return _named(world, source, target, protocol, size)
     target = _with_port(world, target, protocol)
@@ -79,7 +80,7 @@ def _chosen(
     if backend:
         address = backend
         if ":" not in backend:
-            found = names.thing(world.snapshot, backend).address
+            found = names.thing(world.snapshot, backend, target.thing.cluster).address
             address = next(
                 (one.target for one in ways if one.target.startswith(f"{found}:")), backend
             )
@@ -135,7 +136,9 @@ def _stale(world: World, target: Target, way: Backend, tried: Attempt) -> Culpri
 
 
 def _service(world: World, target: Target) -> Service | None:
-    pair = names.service_of(world.snapshot, target.service) if target.service else None
+    pair = (
+        names.service_of(world.snapshot, target.service, target.address) if target.service else None
+    )
     return pair[1] if pair else world.service_at(target.address)
 
 
@@ -215,5 +218,5 @@ def _named(world: World, source: Thing, target: Target, protocol: str, size: int
         )
     port = f":{target.port}" if target.port else ""
     word = f"svc/{answer.service.key}{port}"
-    found = names.target(world.snapshot, word, protocol)
+    found = names.target(world.snapshot, word, protocol, source.cluster)
     return explain(world.snapshot, source, found, protocol=protocol, size=size)

@@ -11,7 +11,16 @@ from ipaddress import IPv4Address, IPv4Network
 
 from podwire.lens.commands import on_node
 from podwire.lens.kube_values import KubeNode, Pod, Service
-from podwire.lens.snapshot import IptablesChain, Link, Node, Route, Snapshot, Space, VirtualNetwork
+from podwire.lens.snapshot import (
+    IptablesChain,
+    Link,
+    Node,
+    Route,
+    Snapshot,
+    Space,
+    VirtualNetwork,
+    spaces_of,
+)
 
 
 class Stack:
@@ -113,7 +122,7 @@ class World:
     @cached_property
     def pod_addresses(self) -> Mapping[str, Pod]:
         """By the address that the API server says, those that have one of their own."""
-        every = (pod for one in self.snapshot.clusters for pod in one.pods)
+        every = (pod for one in reversed(self.snapshot.clusters) for pod in one.pods)
         alive = (one for one in every if one.phase not in ("Succeeded", "Failed"))
         return {pod.address: pod for pod in alive if pod.address and not pod.host_network}
 
@@ -142,9 +151,8 @@ class World:
         names: dict[str, str] = {}
         for node in self.snapshot.nodes:
             for one in node.attachments.leases:
-                for name in (f"pod/{one.pod_namespace}/{one.pod_name}", f"pod/{one.container_id}"):
-                    if name in self._spaces:
-                        names[one.address] = name
+                for name in (n for n in spaces_of(one, node) if n in self._spaces):
+                    names[one.address] = name
         return names
 
     def pod_range(self, address: str) -> KubeNode | None:
@@ -183,13 +191,13 @@ class World:
         return on_node(self.snapshot.lab, node.name) + command if node else command
 
     def _netns(self, stack: Stack) -> str:
-        name = stack.id.removeprefix("pod/")
         for one in stack.node.attachments.leases if stack.node else ():
-            if one.netns and name in (f"{one.pod_namespace}/{one.pod_name}", one.container_id):
+            if one.netns and stack.node and stack.id in spaces_of(one, stack.node):
                 return one.netns
         own = {one.ip for one in stack.space.addresses}
         own |= {self.pods[stack.id].address} if stack.id in self.pods else set()
         for kept in stack.node.attachments.kept if stack.node else ():
             if kept.netns and own & set(kept.addresses) and kept.ifname in stack.links:
                 return kept.netns
+        name = stack.id.removeprefix("pod/")
         return f"/run/netns/NETNS-OF-{name.replace('/', '-')}"

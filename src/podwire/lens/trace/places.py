@@ -33,7 +33,7 @@ def involved(
 
 
 def _behind(snapshot: Snapshot, target: Target) -> Iterator[str]:
-    pair = service_of(snapshot, target.service) if target.service else None
+    pair = service_of(snapshot, target.service, target.address) if target.service else None
     if pair:
         pods = {one.key: one.space for one in pair[0].pods}
         yield from (pods.get(one.pod, "") for one in pair[1].endpoints)

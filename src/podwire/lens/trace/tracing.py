@@ -25,6 +25,7 @@ from podwire.lens.trace.probe import NUMBERS, Probe, send
 from podwire.lens.trace.recording import Recorder, Recording
 from podwire.lens.trace.rules import rules_met, translated_to
 from podwire.lens.trace.values import Captured, Cause, Outcome, RuleMet, Sighting, Trace
+from podwire.lens.vicinity import seen_from
 from podwire.model.errors import InvalidInputError
 
 _SETTLE = 0.03
@@ -54,6 +55,7 @@ def trace(snapshot: Snapshot, request: Request) -> tuple[Trace, tuple[Captured, 
 
     Raises InvalidInputError for what cannot be asked, KernelError when nothing can be captured.
     """
+    snapshot = seen_from(snapshot, request.source.cluster)
     if request.target.thing.kind == "name":
         return _named(snapshot, request)
     check(request)

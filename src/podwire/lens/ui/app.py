@@ -181,7 +181,8 @@ async def _path(watcher: Watcher, request: Request) -> Response:
     from_, to = _word(request, "from"), _word(request, "to")
 
     def work() -> dict[str, Any]:
-        begin, end = source(snapshot, from_), target(snapshot, to, protocol)
+        begin = source(snapshot, from_)
+        end = target(snapshot, to, protocol, begin.cluster)
         return journey(snapshot, explain(snapshot, begin, end, protocol=protocol))
 
     return JSONResponse(await asyncio.to_thread(work))

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from podwire.lens.kube_values import Cluster
 from podwire.lens.snapshot import Snapshot
 
 
@@ -32,14 +33,20 @@ def _pods(snapshot: Snapshot) -> Iterator[Named]:
     for cluster in snapshot.clusters:
         for one in cluster.pods:
             words = f"{one.address} {one.node}"
-            yield Named(f"pod {one.key}", one.key, words, f"pod/{one.key}", bool(one.space))
+            word = f"pod/{one.key}{_of(snapshot, cluster)}"
+            yield Named(f"pod {one.key}", one.key, words, word, bool(one.space))
 
 
 def _services(snapshot: Snapshot) -> Iterator[Named]:
     for cluster in snapshot.clusters:
         for one in cluster.services:
             words = f"{one.cluster_ip} {' '.join(one.external)}"
-            yield Named(f"service {one.key}", one.key, words, f"svc/{one.key}")
+            word = f"svc/{one.key}{_of(snapshot, cluster)}"
+            yield Named(f"service {one.key}", one.key, words, word)
+
+
+def _of(snapshot: Snapshot, cluster: Cluster) -> str:
+    return f"@{cluster.name}" if len(snapshot.clusters) > 1 else ""
 
 
 def _rest(snapshot: Snapshot) -> Iterator[Named]:
