@@ -119,6 +119,20 @@ def test_two_clusters_are_made_at_once(shell: Shell) -> None:
     }
 
 
+@pytest.mark.parametrize(("address", "pods"), [("10.220.2.4", "10.220.2."), ("10.220.1.4", "10.")])
+def test_the_service_of_two_clusters_with_one_name_and_address_is_ones_own(
+    shell: Shell, address: str, pods: str
+) -> None:
+    """Of DNS and the API server: the ranges of services are the same in both documents."""
+    node = next(one["name"] for one in shell.lab.status()["nodes"] if one["address"] == address)
+    for service, protocol in (("kube-system/kube-dns", "udp"), ("default/kubernetes", "tcp")):
+        words = (node, f"svc/{service}", "--proto", protocol, "-o", "json")
+        assert json.loads(shell.lab.podwire("explain", *words))["verdict"] == "delivered"
+        traced = json.loads(shell.lab.podwire("trace", *words))
+        assert (traced["state"], traced["differs"]) == ("delivered", [])
+        assert traced["backend"].startswith(pods if protocol == "udp" else "172.31.0.")
+
+
 def test_the_documents_pods_have_addresses_of_their_nodes(shell: Shell) -> None:
     shell.run("az aks get-credentials -g NetworkLab -n azurecni-cluster")
     shell.run(f"kubectl apply -f {shlex.quote(str(BARE_WORKLOAD))}")

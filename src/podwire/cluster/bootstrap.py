@@ -16,6 +16,8 @@ from podwire.model.errors import ApiError, InvalidInputError, UnavailableError
 from podwire.model.node_pool import Pool
 
 _POLL = 0.1
+_PATIENCE = 180.0
+"""Seconds: a machine that is busy takes its time, and giving up costs more than waiting."""
 
 KUBELET_ADMIN: Object = {
     "apiVersion": "rbac.authorization.k8s.io/v1",
@@ -90,7 +92,7 @@ def node_labels(spec: ClusterSpec, pool: Pool) -> dict[str, str]:
 
 
 async def label_node(
-    client: ApiClient, name: str, labels: Mapping[str, str], *, timeout: float = 60.0
+    client: ApiClient, name: str, labels: Mapping[str, str], *, timeout: float = _PATIENCE
 ) -> None:
     """Set labels on a node, waiting until its kubelet has registered it."""
 
@@ -116,7 +118,7 @@ async def forget_nodes(client: ApiClient, *, keep: Collection[str]) -> None:
             await client.delete(f"{where}/{pod['metadata']['name']}?gracePeriodSeconds=0")
 
 
-async def wait_node_ready(client: ApiClient, name: str, *, timeout: float = 60.0) -> None:
+async def wait_node_ready(client: ApiClient, name: str, *, timeout: float = _PATIENCE) -> None:
     """Raises UnavailableError with what the node says of itself after `timeout` seconds."""
     said = "it has not registered"
 
@@ -137,7 +139,7 @@ def node_ready(node: Object) -> tuple[bool, str]:
 
 
 async def wait_default_account(
-    client: ApiClient, namespace: str = "default", *, timeout: float = 60.0
+    client: ApiClient, namespace: str = "default", *, timeout: float = _PATIENCE
 ) -> None:
     """Until pods can be made in `namespace`: they need its service account `default`.
 
