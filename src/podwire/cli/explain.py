@@ -48,7 +48,8 @@ def explain(
 
     FROM is a pod or a node; TO is a pod, a service (svc/NAME), a node, an address or a DNS name,
     which is looked up as FROM would; NAME@CLUSTER is another cluster's. Nothing is sent: it is
-    worked out from a snapshot. Of a service every backend is tried. Exit status 0 when the answer arrives, else 3.
+    worked out from a snapshot. Of a service every backend is tried. Exit status 0 when the answer
+    arrives, else 3.
 
     \b
     podwire explain default/client svc/default/web:80
