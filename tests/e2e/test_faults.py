@@ -264,6 +264,7 @@ FAULTS = [*faults(), *of_modes()]
     ("bed", "fault"),
     [pytest.param(one.mode, one, id=f"{one.mode}-{one.name}") for one in FAULTS],
     indirect=["bed"],
+    scope="module",  # else the one that is no fixture makes the lab one test's
 )
 def test_the_culprit_is_named(bed: Bed, fault: Fault) -> None:
     healthy = bool(fault.plant)
