@@ -1,5 +1,6 @@
 """Snapshots of real labs of two nodes: the document's nginx, cluster DNS, in `bridge` and
-`transparent` a load balancer. Made by `podwire snapshot`; later fields have their defaults."""
+`transparent` a load balancer; `two`: two clusters in one VNet. Made by `podwire snapshot`; later
+fields have their defaults."""
 
 from __future__ import annotations
 

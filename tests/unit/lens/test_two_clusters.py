@@ -17,9 +17,12 @@ from podwire.lens.explain import explain
 from podwire.lens.snapshot import Snapshot
 from podwire.lens.ui.things import things
 from podwire.model.errors import InvalidInputError
+from tests.unit.lens.saved import saved
 from tests.unit.lens.two import FIRST, SECOND, TWIN, two_clusters
 
 SEEN = two_clusters()
+REAL = saved("two")
+"""Clusters "one" (bridge) and "other" (kubenet) in one VNet, with a pod and a service "web"."""
 TURNED = replace(SEEN, clusters=SEEN.clusters[::-1])
 
 
@@ -78,6 +81,16 @@ def test_the_page_names_them_apart() -> None:
 def test_nothing_is_wrong_with_two() -> None:
     assert judge(SEEN).findings == ()
     assert judge(TURNED).findings == ()
+
+
+def test_nothing_is_wrong_with_two_in_one_vnet() -> None:
+    assert judge(REAL).findings == ()
+    pairs = [("one", "web"), ("one", "svc/web"), ("other", "svc/web"), ("other", "web@one")]
+    for cluster, word in pairs:
+        begin = names.source(REAL, f"web@{cluster}")
+        told = explain(REAL, begin, names.target(REAL, f"{word}:80", home=cluster))
+        assert (cluster, word, told.verdict) == (cluster, word, "delivered")
+        assert told.suspects == ()
 
 
 def test_a_pod_is_deleted_in_its_own_cluster() -> None:

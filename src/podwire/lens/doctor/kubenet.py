@@ -143,12 +143,14 @@ def _reserved(node: Node) -> Iterator[Finding]:
 
 
 def _routed(snapshot: Snapshot, node: Node) -> Iterator[Finding]:
-    """As the VNet's effective routes lead from another node's NIC, or from its own."""
+    """As the VNet's effective routes lead from another node's NIC, or from its own. Other clusters'
+    subnets need no routes to it."""
     known = kube_node(node, snapshot)
     if known is None or not known.pod_cidr:
         return
+    mates = {one.name for one in snapshot.nodes if one.cluster == node.cluster}
     for vnet in snapshot.vnets:
-        nics = {one.node: one for one in vnet.nics if one.node}
+        nics = {one.node: one for one in vnet.nics if one.node in mates}
         mine = nics.get(node.name)
         if mine is not None:
             others = [one for name, one in nics.items() if name != node.name]
@@ -184,7 +186,9 @@ def _leads_to(
 
 def _rerouted(taken: EffectiveRoute, subnet: Subnet, known: KubeNode, address: str) -> str:
     """A user's route that is narrower than the range has to go; of the same prefix it is mended."""
-    table = subnet.route_table.name if subnet.route_table else "TABLE"
+    if subnet.route_table is None:
+        return f"give subnet {subnet.name} a route table that leads {known.pod_cidr} to {address}"
+    table = subnet.route_table.name
     words = f"-g {_group('route-table', table)} --route-table-name {table}"
     is_users = taken.source == USER_SOURCE
     if is_users and taken.network.prefixlen > ip_network(known.pod_cidr).prefixlen:

@@ -20,6 +20,9 @@ from podwire.lens.explain.walk import Walk
 from podwire.lens.explain.world import Stack, World
 from podwire.lens.names import Thing
 
+_SNAT = "kubenet: SNAT"
+"""Of the comment of kubenet's rule."""
+
 
 @dataclass(frozen=True, slots=True)
 class Question:
@@ -153,10 +156,10 @@ def _unwanted_masquerade(walk: Walk, result: Attempt) -> Culprit | None:
         hides = before.packet.src != hop.packet.src and before.packet.src in walk.world.owners
         if not hides or hop.entry is None or "KUBE-POSTROUTING" in hop.entry.text:
             continue
-        routed = "kubenet: SNAT" in hop.entry.text  # hides pods from all but pods, on purpose
-        if hop.space.startswith("node/") and _is_inside(walk.world, hop.packet.dst, pods=routed):
-            stack = walk.world.stack(hop.space)
-            assert stack is not None
+        stack = walk.world.stack(hop.space)
+        # kubenet hides pods from all but its cluster's own, on purpose
+        cluster = stack.node.cluster if stack and stack.node and _SNAT in hop.entry.text else ""
+        if stack and stack.space.kind == "node" and _is_inside(walk.world, hop.packet.dst, cluster):
             text = (
                 f"{stack.label} hides a pod's address from {hop.packet.dst}, which is of the VNet "
                 f"or the cluster: {hop.entry.text}"
@@ -170,11 +173,12 @@ def _unwanted_masquerade(walk: Walk, result: Attempt) -> Culprit | None:
     return None
 
 
-def _is_inside(world: World, address: str, *, pods: bool) -> bool:
-    """Of the VNet or a pod's; pods: a pod's alone."""
-    vnets = () if pods else world.snapshot.vnets
-    prefixes = [one for vnet in vnets for one in vnet.vnet.prefixes]
-    prefixes += [one.pod_cidr for one in world.snapshot.clusters if one.pod_cidr]
+def _is_inside(world: World, address: str, cluster: str) -> bool:
+    """Of the VNet or a pod's; cluster: in the range of this one's pods alone, "" for all."""
+    clusters = [one for one in world.snapshot.clusters if cluster in ("", one.name)]
+    prefixes = [one.pod_cidr for one in clusters if one.pod_cidr]
+    if not cluster:
+        prefixes += [one for vnet in world.snapshot.vnets for one in vnet.vnet.prefixes]
     if any(IPv4Address(address) in IPv4Network(one) for one in prefixes):
         return True
-    return address in world.pod_addresses
+    return not cluster and address in world.pod_addresses
