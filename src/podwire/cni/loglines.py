@@ -26,13 +26,8 @@ class Parts(NamedTuple):
     message: str
 
 
-def text_line(message: str, now: float) -> str:
-    """`YYYY/MM/DD HH:MM:SS [pid] message`, local time. now: seconds since the epoch."""
-    return text_lines([(message, now)])
-
-
 def text_lines(said: Iterable[Said]) -> str:
-    """One after the other."""
+    """Each `YYYY/MM/DD HH:MM:SS [pid] message`, local time."""
     pid = os.getpid()
     return "".join(
         f"{_stamp(int(now))} [{pid}] {one if one.isprintable() else _one_line(one)}\n"

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from podwire.cni.loglines import json_line, split, text_line
+from podwire.cni.loglines import json_line, json_lines, split, text_lines
 
 NOW = 1606266864.5
 
@@ -44,11 +44,11 @@ def test_a_json_line_has_the_fields_of_zap_and_the_time_with_its_zone() -> None:
 
 
 def test_neither_form_lets_a_message_forge_a_line() -> None:
-    for form in (text_line, json_line):
-        assert form('x\n{"level": "error"}\x1b[2J', NOW).count("\n") == 1
+    for form in (text_lines, json_lines):
+        assert form([('x\n{"level": "error"}\x1b[2J', NOW)]).count("\n") == 1
     assert json.loads(json_line("a\nb", NOW))["msg"] == "a\nb"
 
 
 def test_text_has_the_local_time() -> None:
     stamp = time.strftime("%Y/%m/%d %H:%M:%S", time.localtime(NOW))
-    assert text_line("x", NOW) == f"{stamp} [{os.getpid()}] x\n"
+    assert text_lines([("x", NOW)]) == f"{stamp} [{os.getpid()}] x\n"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from podwire.cni.loglines import json_line, text_line
+from podwire.cni.loglines import json_line, text_lines
 from podwire.lens import logs
 
 NOW = 1700000000.0
@@ -33,7 +33,7 @@ def end(pod: str, said: str = "result:IP err:<nil>", verb: str = "ADD") -> str:
 
 def test_a_call_is_told_from_its_first_to_its_last_line() -> None:
     said = ["[cni-net] before", begin("c1", "web"), "Bridge client", end("web"), "[ipam] after"]
-    (one,) = logs.calls("".join(text_line(line, NOW) for line in said))
+    (one,) = logs.calls(text_lines((line, NOW) for line in said))
     assert (one.verb, one.container_id, one.ifname, one.pod) == ("ADD", "c1", "eth0", "default/web")
     assert [line.text for line in one.lines][1] == "Bridge client"
     assert len(one.lines) == 3
@@ -48,7 +48,7 @@ def test_pieces_of_two_calls_that_take_turns_in_one_process_are_told_apart() -> 
         [end("two")],
         [end("one")],
     ]
-    text = "".join(text_line(line, NOW) for piece in pieces for line in piece)
+    text = text_lines((line, NOW) for piece in pieces for line in piece)
     one, two = logs.calls(text)
     assert [line.text for line in one.lines[3:5]] == [
         "Adding MAC DNAT rule for IP address 10.0.0.4/24",
@@ -71,7 +71,7 @@ def test_the_json_form_says_the_same() -> None:
 def test_birth_is_the_last_add_of_the_container() -> None:
     said = [begin("c1", "web"), end("web", "err:x"), begin("c1", "web"), end("web")]
     said += [begin("c1", "web", "DEL"), end("web", verb="DEL"), begin("c2", "b")]
-    text = "".join(text_line(line, NOW) for line in said)
+    text = text_lines((line, NOW) for line in said)
     found = logs.birth(text, "c1")
     assert found is not None
     assert not found.failed
@@ -88,8 +88,8 @@ def test_what_is_no_line_is_left_out(junk: str) -> None:
 
 
 def test_rotated_files_are_read_oldest_first(tmp_path: Path) -> None:
-    (tmp_path / "azure-vnet.log.1").write_text(text_line(begin("c1", "web"), NOW))
-    (tmp_path / "azure-vnet.log").write_text(text_line(end("web"), NOW))
+    (tmp_path / "azure-vnet.log.1").write_text(text_lines([(begin("c1", "web"), NOW)]))
+    (tmp_path / "azure-vnet.log").write_text(text_lines([(end("web"), NOW)]))
     found = logs.birth(logs.read_here(str(tmp_path)), "c1")
     assert found is not None
     assert found.ended

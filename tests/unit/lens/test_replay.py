@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from podwire.cni import modes, pods
-from podwire.cni.loglines import json_line, text_line
+from podwire.cni.loglines import json_line, text_lines
 from podwire.cni.narrate import Narrator
 from podwire.lens.replay import birth, find
 from podwire.lens.snapshot import Node
@@ -50,7 +50,7 @@ def test_every_line_of_a_birth_is_explained(mode: str) -> None:
     for node in snapshot.nodes:
         for lease in node.attachments.leases:
             lines = told(node, lease)
-            log = "".join(text_line(one, NOW) for one in lines)
+            log = text_lines((one, NOW) for one in lines)
             one = birth(node, lease, log)
             assert len(one.steps) == len(lines)
             assert [step.line for step in one.steps if not step.meaning] == []
@@ -77,7 +77,7 @@ def test_a_nodes_first_pod_is_explained_with_the_node() -> None:
         "[net] Connected interface eth0 to bridge azure0.",
         "[cni-net] Created network azure on interface eth0.",
     ]
-    log = "".join(text_line(one, NOW) for one in [*lines[:2], *first, *lines[2:]])
+    log = text_lines((one, NOW) for one in [*lines[:2], *first, *lines[2:]])
     steps = birth(node, lease, log).steps
     assert [one.line for one in steps if not one.meaning] == []
     up = next(one for one in steps if one.line == "Setting link azure0 state up.")
@@ -91,7 +91,7 @@ def test_a_nodes_first_pod_is_explained_with_the_node() -> None:
 def test_things_are_of_the_snapshot_and_commands_name_them() -> None:
     snapshot = saved("bridge")
     node, lease = find(snapshot, "default/nginx-5b656dcb8-jnh77")
-    log = "".join(text_line(one, NOW) for one in told(node, lease))
+    log = text_lines((one, NOW) for one in told(node, lease))
     by_line = {step.line: step for step in birth(node, lease, log).steps}
     made = next(step for line, step in by_line.items() if line.startswith("Creating veth pair"))
     assert made.thing == f"link {node.space} {lease.host_link}"
@@ -116,7 +116,7 @@ def test_stamps_with_a_fraction_tell_how_long_each_step_took() -> None:
     texts = [json_line(one, NOW + at / 8) for at, one in enumerate(lines)]
     steps = birth(node, lease, "".join(texts)).steps
     assert [one.at for one in steps][:3] == [0.0, 0.125, 0.25]
-    whole = birth(node, lease, "".join(text_line(one, NOW) for one in lines)).steps
+    whole = birth(node, lease, text_lines((one, NOW) for one in lines)).steps
     assert {one.at for one in whole} == {None}
 
 
