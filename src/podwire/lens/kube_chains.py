@@ -12,6 +12,9 @@ from dataclasses import dataclass, field
 from podwire.lens.iptrule import Rule, parse
 from podwire.lens.snapshot import IptablesChain, Space
 
+SNAT = "kubenet: SNAT for outbound traffic from cluster"
+"""The comment of the rule by which kubenet hides its pods."""
+
 
 @dataclass(frozen=True, slots=True)
 class Backend:

@@ -12,13 +12,12 @@ from ipaddress import AddressValueError, IPv4Address
 from typing import Literal, TypeAlias
 
 from podwire.lens.kube_values import Cluster, Pod, Service
-from podwire.lens.snapshot import Node, Snapshot
+from podwire.lens.snapshot import OF, Node, Snapshot
 from podwire.lens.vicinity import own_first
 from podwire.model.errors import InvalidInputError
 
 Kind: TypeAlias = Literal["pod", "node", "service", "address", "name"]
 _PORT = re.compile(r"^(?P<rest>[^:]+):(?P<port>[A-Za-z0-9-]+)$")
-_OF = "@"
 _EXAMPLES = (
     "a pod (NAMESPACE/NAME or NAME), svc/NAMESPACE/NAME, a node, an IPv4 address, a DNS name; "
     "of one cluster of several as in svc/web@CLUSTER"
@@ -91,7 +90,7 @@ def target(snapshot: Snapshot, word: str, protocol: str = "tcp", home: str = "")
 
 def thing(snapshot: Snapshot, word: str, home: str = "") -> Thing:
     """Raises InvalidInputError for what names nothing or several things."""
-    every, (word, _, cluster) = snapshot, word.partition(_OF)
+    every, (word, _, cluster) = snapshot, word.partition(OF)
     if cluster:
         snapshot = _of_cluster(snapshot, cluster)
     found = _thing(own_first(snapshot, home), word)
@@ -230,7 +229,7 @@ def _only(word: str, found: list[Thing], snapshot: Snapshot) -> Thing:
         apart = len({one.cluster for one in found}) > 1
         many = _listed(
             [
-                one.object.replace(" ", "/", 1) + (f"{_OF}{one.cluster}" if apart else "")
+                one.object.replace(" ", "/", 1) + (f"{OF}{one.cluster}" if apart else "")
                 for one in found
             ]
         )

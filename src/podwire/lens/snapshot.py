@@ -332,9 +332,14 @@ class Snapshot:
         return next((one for one in self.nodes if one.name == name), None)
 
 
+OF = "@"
+"""Before the cluster's name, where a name alone does not tell: of pods' spaces, and of people's
+words."""
+
+
 def pod_of(space_id: str, cluster: str) -> str:
     """The id of a pod's space where another cluster has a pod of that name, too."""
-    return f"{space_id}@{cluster}"
+    return f"{space_id}{OF}{cluster}"
 
 
 def spaces_of(lease: Lease, node: Node) -> tuple[str, ...]:

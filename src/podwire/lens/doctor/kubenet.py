@@ -18,6 +18,7 @@ from typing import Any
 from podwire.lens.doctor.catalog import found
 from podwire.lens.doctor.room import kube_node
 from podwire.lens.doctor.values import Finding
+from podwire.lens.kube_chains import SNAT
 from podwire.lens.kube_values import KubeNode
 from podwire.lens.snapshot import MAIN, Link, Node, Plugged, Snapshot, Space, VirtualNetwork
 from podwire.model.effective_routes import USER_SOURCE, EffectiveRoute, effective_routes, route_to
@@ -26,7 +27,6 @@ from podwire.model.vnet import Subnet
 
 YOUNG = 60.0
 """Seconds: host-local's file of an ADD that is under way is older than what the runtime lists."""
-_SNAT = "kubenet: SNAT for outbound traffic from cluster"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,13 +116,13 @@ def _masquerade(snapshot: Snapshot, space: Space, node: Node) -> Iterator[Findin
     if cluster is None or not cluster.pod_cidr or not tables:
         return
     rules = (rule.text for one in tables for chain in one.chains for rule in chain.rules)
-    if not any(_SNAT in one for one in rules):
+    if not any(SNAT in one for one in rules):
         yield _wiring(
             f"space {space.id}",
-            f'POSTROUTING lacks the rule "{_SNAT}"; who should bring it back within 5 s is '
+            f'POSTROUTING lacks the rule "{SNAT}"; who should bring it back within 5 s is '
             "kubenet-keeper, on the node",
             f"iptables -t nat -A POSTROUTING ! -d {cluster.pod_cidr} -m addrtype ! --dst-type LOCAL"
-            f" -m comment --comment '{_SNAT}' -j MASQUERADE",
+            f" -m comment --comment '{SNAT}' -j MASQUERADE",
             node,
         )
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from podwire.lens.commands import lab_option, on_node
 from podwire.lens.doctor.values import Finding
+from podwire.lens.snapshot import OF
 
 CNI = "podwire cni"
 _NODES = ("sysctl", "ip", "iptables", "ip6tables", "iptables-legacy", "ip6tables-legacy", "nft",
@@ -25,7 +26,7 @@ def own(words: str, node: str) -> str:
 
 def new_pod(space: str) -> str:
     """What is broken inside a pod goes with it. space: the id of its space."""
-    name, _, cluster = space.partition("@")
+    name, _, cluster = space.partition(OF)
     _, *names = name.split("/")
     if len(names) == 2:
         context = f" --context {cluster}" if cluster else ""

@@ -6,22 +6,19 @@ Must not know of DNS, nor which backends a service has.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from ipaddress import IPv4Address, IPv4Network
 from itertools import pairwise
 
 from podwire.lens.explain import blame
 from podwire.lens.explain.faults import culprit
 from podwire.lens.explain.iptables import Choice
-from podwire.lens.explain.routing import lookup, source_of
+from podwire.lens.explain.routing import lookup, source_of, within
 from podwire.lens.explain.skb import EPHEMERAL, Flow, Skb, Tuple
 from podwire.lens.explain.trail import End, Trail
 from podwire.lens.explain.values import Culprit, Hop, Verdict
 from podwire.lens.explain.walk import Walk
 from podwire.lens.explain.world import Stack, World
+from podwire.lens.kube_chains import SNAT
 from podwire.lens.names import Thing
-
-_SNAT = "kubenet: SNAT"
-"""Of the comment of kubenet's rule."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,9 +154,7 @@ def _unwanted_masquerade(walk: Walk, result: Attempt) -> Culprit | None:
         if not hides or hop.entry is None or "KUBE-POSTROUTING" in hop.entry.text:
             continue
         stack = walk.world.stack(hop.space)
-        # kubenet hides pods from all but its cluster's own, on purpose
-        cluster = stack.node.cluster if stack and stack.node and _SNAT in hop.entry.text else ""
-        if stack and stack.space.kind == "node" and _is_inside(walk.world, hop.packet.dst, cluster):
+        if stack and stack.space.kind == "node" and _must_show(walk.world, stack, hop):
             text = (
                 f"{stack.label} hides a pod's address from {hop.packet.dst}, which is of the VNet "
                 f"or the cluster: {hop.entry.text}"
@@ -173,12 +168,13 @@ def _unwanted_masquerade(walk: Walk, result: Attempt) -> Culprit | None:
     return None
 
 
-def _is_inside(world: World, address: str, cluster: str) -> bool:
-    """Of the VNet or a pod's; cluster: in the range of this one's pods alone, "" for all."""
-    clusters = [one for one in world.snapshot.clusters if cluster in ("", one.name)]
-    prefixes = [one.pod_cidr for one in clusters if one.pod_cidr]
-    if not cluster:
-        prefixes += [one for vnet in world.snapshot.vnets for one in vnet.vnet.prefixes]
-    if any(IPv4Address(address) in IPv4Network(one) for one in prefixes):
-        return True
-    return not cluster and address in world.pod_addresses
+def _must_show(world: World, stack: Stack, hop: Hop) -> bool:
+    """Whether the hop's destination is one from which no pod of the node is to be hidden."""
+    address, clusters = hop.packet.dst, world.snapshot.clusters
+    if hop.entry is not None and SNAT in hop.entry.text:  # on purpose, but for its cluster's pods
+        own = stack.node.cluster if stack.node else ""
+        ranges = [one.pod_cidr for one in clusters if one.name == own]
+        return any(within(address, one) for one in ranges if one)
+    ranges = [one.pod_cidr for one in clusters]
+    ranges += [prefix for one in world.snapshot.vnets for prefix in one.vnet.prefixes]
+    return address in world.pod_addresses or any(within(address, one) for one in ranges if one)

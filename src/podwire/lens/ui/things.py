@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from podwire.lens.kube_values import Cluster
-from podwire.lens.snapshot import Snapshot
+from podwire.lens.snapshot import OF, Snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ def _services(snapshot: Snapshot) -> Iterator[Named]:
 
 
 def _of(snapshot: Snapshot, cluster: Cluster) -> str:
-    return f"@{cluster.name}" if len(snapshot.clusters) > 1 else ""
+    return f"{OF}{cluster.name}" if len(snapshot.clusters) > 1 else ""
 
 
 def _rest(snapshot: Snapshot) -> Iterator[Named]:
